@@ -1,0 +1,39 @@
+# Every target sets up what it needs: `make demo` and `make test` work on a fresh clone.
+.PHONY: demo test test-full lint bench docs lock clean
+.DEFAULT_GOAL := demo
+PY = .venv/bin/python
+
+demo:
+	@sh .ci/venv core
+	@$(PY) -m hub demo
+
+test:
+	@sh .ci/venv dev
+	@$(PY) -m pytest
+
+test-full:
+	@sh .ci/venv dev
+	@HUB_TEST_FULL=1 $(PY) -m pytest
+
+lint:
+	@sh .ci/venv dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-cache
+
+bench:
+	@sh .ci/venv dev
+	@$(PY) -m tests.benchmarks
+
+docs:
+	@sh .ci/venv core
+	@$(PY) -m hub docs
+
+# needs uv; the locks hold hashes and no address
+lock:
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock' pyproject.toml -o requirements/core.txt
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock' --extra dev -c requirements/core.txt pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,1 @@
+"""Canonical records and Money. Imports nothing of ours."""
