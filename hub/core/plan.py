@@ -1,0 +1,235 @@
+"""The in-memory plan of a batch: state as read, an overlay of what the events changed, and the rows to write.
+
+Core functions take a plan and a command, read and change the overlay, and emit core events; nothing reaches the
+database until `write`. `mark` and `rollback` take a part out again without a trace: no number, no chain link and no id
+of it is left in the state. A key that was not preloaded is read once on a miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Table
+
+from hub.db.engine import Ids
+
+Key = Hashable
+Row = dict[str, Any]
+
+
+class PlanConflict(Exception):
+    """The database refused a guarded change: the state read was not the state stored. The batch is done again."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """How rows of one kind are read: `load(connection, merchant_id, keys)` answers a mapping of the keys found."""
+
+    name: str
+    load: Callable[[Connection, int, Sequence[Any]], Mapping[Any, Row]]
+
+
+@dataclass(frozen=True)
+class CoreEvent:
+    """Something that happened in the core: `name` (`invoice.issued`), `subject` (`order:12`, `item:7`), its record."""
+
+    name: str
+    subject: str
+    record: Row
+
+
+@dataclass
+class _Writes:
+    inserts: dict[str, list[Row]] = field(default_factory=dict)
+    updates: dict[tuple[str, int], Row] = field(default_factory=dict)
+    increments: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+
+
+class Plan:
+    """State, overlay and rows to write of one merchant's batch. Not shared between threads."""
+
+    def __init__(self, merchant_id: int, connection: Connection, ids: Ids, now: int) -> None:
+        self.merchant_id = merchant_id
+        #: the instant of the batch, UTC microseconds
+        self.now = now
+        self.ids = ids
+        self.events: list[CoreEvent] = []
+        #: id and bytes of the key that chains entries; set by whoever opens the plan
+        self.chain_key: tuple[int, bytes] | None = None
+        self._connection = connection
+        self._state: dict[str, dict[Key, Row | None]] = {}
+        self._writes = _Writes()
+        self._tables: dict[str, Table] = {}
+        self._guards: dict[str, Mapping[str, str]] = {}
+        self._undo: list[Callable[[], Any]] = []
+        self._dirty_inserts: dict[tuple[str, int], Row] = {}
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def preload(self, source: Source, keys: Iterable[Key]) -> None:
+        """Reads the rows of many keys with one call; keys that are there already are left as they are."""
+        known = self._state.setdefault(source.name, {})
+        missing = [key for key in dict.fromkeys(keys) if key not in known]
+        if missing:
+            found = source.load(self._connection, self.merchant_id, missing)
+            for key in missing:
+                known[key] = found.get(key)
+
+    def get(self, source: Source, key: Key) -> Row | None:
+        """The row of a key as the plan sees it, or None. Never change it in place: use `update` or `increment`."""
+        known = self._state.setdefault(source.name, {})
+        if key not in known:
+            self.preload(source, [key])
+        return known[key]
+
+    # -- changing -----------------------------------------------------------------------------------------------
+
+    def put(self, source: Source, key: Key, row: Row | None) -> None:
+        """Makes a row visible under a key to the rest of the batch (writes nothing by itself)."""
+        known = self._state.setdefault(source.name, {})
+        before = known.get(key, _ABSENT)
+        known[key] = row
+        self._undo.append(lambda: known.pop(key, None) if before is _ABSENT else known.__setitem__(key, before))
+
+    def insert(self, table: Table, row: Row) -> Row:
+        """Adds a row to write. It must have every column that has no default; `merchant_id` and `id` are filled in."""
+        if "id" in table.c and row.get("id") is None:
+            row["id"] = self.ids.next()
+        if "merchant_id" in table.c:
+            row.setdefault("merchant_id", self.merchant_id)
+        rows = self._writes.inserts.setdefault(table.name, [])
+        self._tables[table.name] = table
+        rows.append(row)
+        key = (table.name, row["id"]) if "id" in row else None
+        if key is not None:
+            self._dirty_inserts[key] = row
+
+        def undo() -> None:
+            rows.pop()
+            if key is not None:
+                self._dirty_inserts.pop(key, None)
+
+        self._undo.append(undo)
+        return row
+
+    def update(self, table: Table, row: Row, **values: Any) -> None:
+        """Sets columns of a row read or inserted before, in the overlay and in the rows to write."""
+        self._change_overlay(row, values)
+        key = (table.name, row["id"])
+        if key in self._dirty_inserts:
+            if self._dirty_inserts[key] is not row:
+                self._change_overlay(self._dirty_inserts[key], values)
+            return
+        self._tables[table.name] = table
+        pending = self._writes.updates.setdefault(key, {})
+        self._change_overlay(pending, values)
+
+    def increment(self, table: Table, row: Row, *, guard: Mapping[str, str] | None = None, **deltas: int) -> None:
+        """Adds to integer columns of a row. `guard` maps a column to the column or literal that it may not fall below;
+        the database checks it again when the plan is written."""
+        self._change_overlay(row, {name: row[name] + delta for name, delta in deltas.items()})
+        key = (table.name, row["id"])
+        if key in self._dirty_inserts:
+            return
+        self._tables[table.name] = table
+        if guard:
+            self._guards[table.name] = {**self._guards.get(table.name, {}), **guard}
+        pending = self._writes.increments.setdefault(key, {})
+        self._change_overlay(pending, {name: pending.get(name, 0) + delta for name, delta in deltas.items()})
+
+    def emit(self, name: str, subject: str, record: Row) -> None:
+        """Announces a core event; the caller of the core dispatches it."""
+        self.events.append(CoreEvent(name, subject, record))
+        self._undo.append(self.events.pop)
+
+    def on_rollback(self, undo: Callable[[], Any]) -> None:
+        """Registers what takes back a change that a caller made outside the plan's own rows."""
+        self._undo.append(undo)
+
+    def _change_overlay(self, row: Row, values: Mapping[str, Any]) -> None:
+        before = {name: row.get(name, _ABSENT) for name in values}
+        row.update(values)
+
+        def undo() -> None:
+            for name, value in before.items():
+                if value is _ABSENT:
+                    row.pop(name, None)
+                else:
+                    row[name] = value
+
+        self._undo.append(undo)
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """The point to which `rollback` returns."""
+        return len(self._undo)
+
+    def rollback(self, mark: int) -> None:
+        """Drops all that was planned after the mark, as if it had never been."""
+        while len(self._undo) > mark:
+            self._undo.pop()()
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def planned(self, table: Table) -> list[Row]:
+        """The rows that will be inserted into a table (for a dry run and for tests)."""
+        return list(self._writes.inserts.get(table.name, ()))
+
+    def write(self, connection: Connection, order: Sequence[Table]) -> None:
+        """Writes everything with one `executemany` per table, tables in the given order (parents first), increments in
+        id order so that two writers never wait for each other crosswise.
+
+        Raises: PlanConflict when a guarded increment or an update found no row."""
+        unknown = set(self._tables) - {table.name for table in order}
+        if unknown:
+            raise RuntimeError(f"tables without a place in the write order: {sorted(unknown)}")
+        for table in order:
+            rows = self._writes.inserts.get(table.name)
+            if rows:
+                connection.execute(table.insert(), rows)
+        for table in order:
+            self._write_updates(connection, table)
+            self._write_increments(connection, table)
+
+    def _write_updates(self, connection: Connection, table: Table) -> None:
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for (name, row_id), values in sorted(self._writes.updates.items()):
+            if name == table.name and values:
+                groups.setdefault(tuple(sorted(values)), []).append({"_id": row_id, **values})
+        for columns, rows in groups.items():
+            statement = (
+                table.update().where(table.c.id == sa.bindparam("_id")).values({c: sa.bindparam(c) for c in columns})
+            )
+            self._expect(connection.execute(statement, rows).rowcount, len(rows), table)
+
+    def _write_increments(self, connection: Connection, table: Table) -> None:
+        guards = self._guards.get(table.name, {})
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for (name, row_id), deltas in sorted(self._writes.increments.items()):
+            if name == table.name and any(deltas.values()):
+                groups.setdefault(tuple(sorted(deltas)), []).append(
+                    {"_id": row_id, **{f"_{c}": delta for c, delta in deltas.items()}}
+                )
+        for columns, rows in groups.items():
+            values = {c: table.c[c] + sa.bindparam(f"_{c}", type_=sa.BigInteger) for c in columns}
+            condition = table.c.id == sa.bindparam("_id")
+            for column, floor in guards.items():
+                changed = values.get(column, table.c[column])
+                limit = values.get(floor, table.c[floor]) if floor in table.c else sa.literal_column(floor)
+                # only a change downwards is refused, so that a row below its floor can be mended
+                rises = sa.bindparam(f"_{column}", type_=sa.BigInteger) >= 0 if column in columns else sa.true()
+                condition = sa.and_(condition, sa.or_(rises, limit.is_(None), changed >= limit))
+            statement = table.update().where(condition).values(values)
+            self._expect(connection.execute(statement, rows).rowcount, len(rows), table)
+
+    @staticmethod
+    def _expect(found: int, expected: int, table: Table) -> None:
+        if found != expected:
+            raise PlanConflict(f"{table.name}: {expected} rows were to change, the database changed {found}")
+
+
+_ABSENT: Any = object()

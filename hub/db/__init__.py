@@ -1,0 +1,1 @@
+"""Engine, transactions, ids and migrations. Imports nothing of ours."""
