@@ -1,0 +1,1 @@
+"""Events in: receive, dedup, lanes, claim, questions, replay."""

@@ -1,0 +1,156 @@
+"""Claiming: up to 50 due events of one merchant, whole keys in order, under leased lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from hub.inbox import lanes
+from hub.inbox.tables import Inbox
+
+_INBOX = Inbox.__table__  # type: ignore[attr-defined]
+_OPEN = ("fetch", "ready", "retry")
+BATCH = 50
+LEASE_US = 60_000_000
+#: a lone claim that was never reported back this many times parks the event: it kills its worker
+MAX_LONE_CLAIMS = 3
+
+
+@dataclass(frozen=True)
+class Event:
+    """One claimed event."""
+
+    seq: int
+    merchant_id: int
+    connection_id: int | None
+    kind: str
+    topic: str
+    record: str
+    record_id: str
+    ordering_key: str
+    lane: int
+    stamp: str | None
+    body: bytes | None
+    reads: bytes | None
+    attempts: int
+    claims: int
+    received_at: int
+    parent_seq: int | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Events of one merchant and the fences of their lanes."""
+
+    merchant_id: int
+    owner: str
+    fences: dict[int, int]
+    events: list[Event]
+
+
+def due_merchants(connection: Connection, now: int) -> list[int]:
+    """Merchants with an event to work on, in id order (the caller goes round)."""
+    statement = (
+        sa.select(_INBOX.c.merchant_id)
+        .where(_INBOX.c.state.in_(("ready", "retry")), _INBOX.c.next_attempt_at <= now)
+        .distinct()
+        .order_by(_INBOX.c.merchant_id)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def claim(
+    connection: Connection, merchant_id: int, *, owner: str, now: int, state: str = "ready", limit: int = BATCH
+) -> Claim | None:
+    """Claims due events: webhooks before polls before backfill, but within a key strictly in order of arrival.
+
+    `state` is `ready` for work on the books, `fetch` for remote reads. An event that a worker took and never reported
+    back is claimed alone.
+    """
+    due = ("fetch",) if state == "fetch" else ("ready", "retry")
+    candidates = connection.execute(
+        sa.select(_INBOX.c.ordering_key)
+        .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.state.in_(due), _INBOX.c.next_attempt_at <= now)
+        .order_by(_INBOX.c.priority, _INBOX.c.seq)
+        .limit(limit)
+    ).scalars()
+    keys = list(dict.fromkeys(candidates))
+    if not keys:
+        return None
+    rows = connection.execute(
+        sa.select(*(_INBOX.c[name] for name in (*_EVENT_COLUMNS, "state", "next_attempt_at")))
+        .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.ordering_key.in_(keys), _INBOX.c.state.in_(_OPEN))
+        .order_by(_INBOX.c.seq)
+        .limit(4 * limit)
+    ).all()
+    chosen = _workable(rows, due, now, limit)
+    lone = next((row for row in chosen if row.claims > 0), None)
+    if lone is not None:
+        chosen = [lone]
+    if not chosen:
+        return None
+    fences = lanes.lease(
+        connection, merchant_id, (row.lane for row in chosen), owner=owner, now=now, until=now + LEASE_US
+    )
+    chosen = [row for row in chosen if row.lane in fences]
+    if not chosen:
+        return None
+    connection.execute(
+        _INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in chosen])).values(claims=_INBOX.c.claims + 1)
+    )
+    used = {row.lane for row in chosen}
+    events = [Event(*(getattr(row, name) for name in _EVENT_COLUMNS)) for row in chosen]
+    return Claim(merchant_id, owner, {lane: fences[lane] for lane in used}, events)
+
+
+_EVENT_COLUMNS = tuple(Event.__dataclass_fields__)
+
+
+def _workable(rows: Sequence[Any], due: tuple[str, ...], now: int, limit: int) -> list[Any]:
+    """The rows whose key has no earlier open event that cannot be worked on now."""
+    held: set[str] = set()
+    chosen: list[Any] = []
+    for row in rows:
+        if row.ordering_key in held:
+            continue
+        if row.state not in due or row.next_attempt_at > now:
+            held.add(row.ordering_key)
+        elif len(chosen) < limit:
+            chosen.append(row)
+            if due == ("fetch",):
+                held.add(row.ordering_key)
+    return chosen
+
+
+def finish(
+    connection: Connection, events: Sequence[Event], outcomes: Sequence[tuple[str, str | None]], now: int
+) -> None:
+    """Reports events as done or parked, with what came of them."""
+    connection.execute(
+        _INBOX.update()
+        .where(_INBOX.c.seq == sa.bindparam("_seq"))
+        .values(state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=now, claims=0),
+        [
+            {"_seq": event.seq, "_state": state, "_outcome": outcome}
+            for event, (state, outcome) in zip(events, outcomes, strict=True)
+        ],
+    )
+
+
+def give_back(connection: Connection, seqs: Sequence[int]) -> None:
+    """Reports events back unworked, without counting an attempt."""
+    if seqs:
+        connection.execute(_INBOX.update().where(_INBOX.c.seq.in_(list(seqs))).values(claims=0))
+
+
+def retry_later(connection: Connection, event: Event, at: int, reason: str, state: str = "retry") -> None:
+    """Puts an event into back-off: its key holds later events until then."""
+    connection.execute(
+        _INBOX.update()
+        .where(_INBOX.c.seq == event.seq)
+        .values(state=state, attempts=event.attempts + 1, next_attempt_at=at, outcome=reason, claims=0)
+    )

@@ -1,0 +1,94 @@
+"""Lanes: which events may be worked on at the same time, and who works on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from hub.inbox.tables import Lane
+
+_LANE = Lane.__table__  # type: ignore[attr-defined]
+
+
+class LeaseLost(Exception):
+    """Another worker holds the lane: what was planned for it is dropped, nothing is written."""
+
+
+def lane_of(ordering_key: str, lanes: int) -> int:
+    """The lane of an ordering key: BLAKE2b modulo the merchant's number of lanes."""
+    digest = hashlib.blake2b(ordering_key.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % lanes
+
+
+def lease(
+    connection: Connection, merchant_id: int, lanes: Iterable[int], *, owner: str, now: int, until: int
+) -> dict[int, int]:
+    """Takes or renews the leases of lanes that are free, expired or ours. Returns lane -> fence of those we hold now."""
+    wanted = sorted(set(lanes))
+    held = {
+        row.lane: row
+        for row in connection.execute(
+            sa.select(_LANE.c.lane, _LANE.c.fence, _LANE.c.owner, _LANE.c.until).where(
+                _LANE.c.merchant_id == merchant_id, _LANE.c.lane.in_(wanted)
+            )
+        )
+    }
+    missing = [lane for lane in wanted if lane not in held]
+    if missing:
+        connection.execute(
+            _LANE.insert(),
+            [{"merchant_id": merchant_id, "lane": n, "fence": 1, "owner": owner, "until": until} for n in missing],
+        )
+    taken = dict.fromkeys(missing, 1)
+    half = (until - now) // 2
+    renew, steal = [], []
+    for lane, row in held.items():
+        if row.owner == owner and row.until > now:
+            taken[lane] = row.fence
+            if row.until - now < half:
+                renew.append(lane)
+        elif row.owner is None or row.until <= now:
+            steal.append(lane)
+    if renew:
+        connection.execute(_owned(merchant_id, renew, owner).values(until=until))
+    if steal:
+        # guarded by the expiry, so that two workers cannot both take it
+        for lane, fence in connection.execute(
+            _LANE.update()
+            .where(
+                _LANE.c.merchant_id == merchant_id,
+                _LANE.c.lane.in_(steal),
+                sa.or_(_LANE.c.owner.is_(None), _LANE.c.until <= now),
+            )
+            .values(owner=owner, until=until, fence=_LANE.c.fence + 1)
+            .returning(_LANE.c.lane, _LANE.c.fence)
+        ):
+            taken[lane] = fence
+    return taken
+
+
+def check_fences(connection: Connection, merchant_id: int, fences: Mapping[int, int], owner: str) -> None:
+    """Raises LeaseLost when a lane of the batch is no longer ours. On PostgreSQL the rows stay locked until commit."""
+    statement = sa.select(_LANE.c.lane, _LANE.c.fence, _LANE.c.owner).where(
+        _LANE.c.merchant_id == merchant_id, _LANE.c.lane.in_(sorted(fences))
+    )
+    if connection.dialect.name == "postgresql":
+        statement = statement.with_for_update(read=True)
+    rows = {row.lane: row for row in connection.execute(statement)}
+    for lane, fence in fences.items():
+        row = rows.get(lane)
+        if row is None or row.fence != fence or row.owner != owner:
+            raise LeaseLost(f"lane {lane} of merchant {merchant_id} was taken over by another worker")
+
+
+def release(connection: Connection, owner: str) -> None:
+    """Gives back all leases of a worker that stops in order."""
+    connection.execute(_LANE.update().where(_LANE.c.owner == owner).values(owner=None, until=0))
+
+
+def _owned(merchant_id: int, lanes: list[int], owner: str) -> sa.Update:
+    statement: sa.Update = _LANE.update()
+    return statement.where(_LANE.c.merchant_id == merchant_id, _LANE.c.lane.in_(lanes), _LANE.c.owner == owner)

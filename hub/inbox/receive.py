@@ -1,0 +1,183 @@
+"""Receiving: an event is answered only after it is committed. One writer commits whatever is queued in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from hub.db.engine import Database
+from hub.db.types import now_us
+from hub.inbox.lanes import lane_of
+from hub.inbox.tables import Inbox, InboxSeen
+
+_INBOX = Inbox.__table__  # type: ignore[attr-defined]
+_SEEN = InboxSeen.__table__  # type: ignore[attr-defined]
+_MAX_BATCH = 200
+
+PRIORITY = {"webhook": 0, "manual": 0, "core": 0, "poll": 1, "read": 1, "backfill": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """An event as it came in. `dedup` null: no exact repeat is possible (manual triggers with no key)."""
+
+    merchant_id: int
+    connection_id: int | None
+    kind: str
+    topic: str
+    record: str
+    record_id: str
+    ordering_key: str
+    lanes: int
+    body: bytes | None
+    content_type: str | None = None
+    stamp: str | None = None
+    dedup: bytes | None = None
+    state: str = "ready"
+    parent_seq: int | None = None
+
+
+def dedup_key(*parts: str | bytes | None) -> bytes:
+    """20 bytes that identify a delivery: a vendor's delivery id, or topic, record id, stamp and raw body."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = b"" if part is None else part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.digest()[:20]
+
+
+def insert_events(connection: Connection, events: Sequence[Received], now: int) -> list[bool]:
+    """Inserts events that were not seen before, in order. Returns for each whether it was new.
+
+    Raises: IntegrityError when another process stored one of the keys since (PostgreSQL); do them one by one then."""
+    keyed: dict[tuple[int, int], list[bytes]] = {}
+    for event in events:
+        if event.dedup is not None:
+            keyed.setdefault((event.merchant_id, event.connection_id or 0), []).append(event.dedup)
+    known: set[tuple[int, int, bytes]] = set()
+    for (merchant_id, connection_id), keys in keyed.items():
+        found = connection.execute(
+            sa.select(_SEEN.c.key).where(
+                _SEEN.c.merchant_id == merchant_id, _SEEN.c.connection_id == connection_id, _SEEN.c.key.in_(keys)
+            )
+        ).scalars()
+        known.update((merchant_id, connection_id, bytes(key)) for key in found)
+    seen_rows, inbox_rows, new = [], [], []
+    for event in events:
+        if event.dedup is not None:
+            key = (event.merchant_id, event.connection_id or 0, event.dedup)
+            if key in known:
+                new.append(False)
+                continue
+            known.add(key)
+            seen_rows.append({"merchant_id": key[0], "connection_id": key[1], "key": key[2]})
+        new.append(True)
+        inbox_rows.append(_row(event, now))
+    if seen_rows:
+        connection.execute(_SEEN.insert(), seen_rows)
+    if inbox_rows:
+        connection.execute(_INBOX.insert().inline(), inbox_rows)
+    return new
+
+
+def _row(event: Received, now: int) -> dict[str, object]:
+    return {
+        "merchant_id": event.merchant_id,
+        "connection_id": event.connection_id,
+        "kind": event.kind,
+        "topic": event.topic,
+        "record": event.record,
+        "record_id": event.record_id,
+        "ordering_key": event.ordering_key,
+        "lane": lane_of(event.ordering_key, event.lanes),
+        "priority": PRIORITY[event.kind],
+        "stamp": event.stamp,
+        "body": event.body,
+        "content_type": event.content_type,
+        "state": event.state,
+        "claims": 0,
+        "attempts": 0,
+        "next_attempt_at": 0,
+        "received_at": now,
+        "parent_seq": event.parent_seq,
+    }
+
+
+class Intake:
+    """One writer thread in front of the inbox: it takes whatever is queued, commits it in one transaction (ahead of other
+    writers) and only then answers."""
+
+    def __init__(self, database: Database, wake: Callable[[], None] = lambda: None) -> None:
+        self._database = database
+        self._wake = wake
+        self._queue: queue.SimpleQueue[tuple[Received, Future[bool]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread.start()
+
+    def submit(self, event: Received) -> Future[bool]:
+        """Queues an event. The future is done once it is committed: True when it was new, False for an exact repeat."""
+        future: Future[bool] = Future()
+        self._queue.put((event, future))
+        return future
+
+    def receive(self, events: Sequence[Received]) -> list[bool]:
+        """Stores events and waits for the commit."""
+        futures = [self.submit(event) for event in events]
+        return [future.result() for future in futures]
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while True:
+            taken = self._queue.get()
+            if taken is None:
+                return
+            batch = [taken]
+            stop = False
+            while len(batch) < _MAX_BATCH and not self._queue.empty():
+                more = self._queue.get()
+                if more is None:
+                    stop = True
+                    break
+                batch.append(more)
+            self._commit(batch)
+            if stop:
+                return
+
+    def _commit(self, batch: list[tuple[Received, Future[bool]]]) -> None:
+        try:
+            with self._database.write(first=True) as connection:
+                new = insert_events(connection, [event for event, _ in batch], now_us())
+        except IntegrityError:
+            self._one_by_one(batch)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
+            for _, future in batch:
+                future.set_exception(error)
+        else:
+            for (_, future), is_new in zip(batch, new, strict=True):
+                future.set_result(is_new)
+            self._wake()
+
+    def _one_by_one(self, batch: list[tuple[Received, Future[bool]]]) -> None:
+        """Another process stored one of these keys at the same moment: each event in its own transaction."""
+        for event, future in batch:
+            try:
+                with self._database.write(first=True) as connection:
+                    [is_new] = insert_events(connection, [event], now_us())
+                future.set_result(is_new)
+            except IntegrityError:
+                future.set_result(False)
+            except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
+                future.set_exception(error)
+        self._wake()

@@ -1,0 +1,124 @@
+"""Tables of the inbox: events, the keys seen, lanes, runs' questions."""
+
+from sqlalchemy import CheckConstraint, Column, Identity, Index, LargeBinary, PrimaryKeyConstraint, Text, text
+from sqlmodel import Field, SQLModel
+
+from hub.db.types import BIGINT, bigint, blob, id_column
+
+
+class Inbox(SQLModel, table=True):
+    """One event. `seq` is given by the database at insert; the events of one ordering key are worked on in its order.
+
+    states: `fetch` a remote read is due first; `ready`; `retry` after `next_attempt_at`; `done`; `parked` with a question.
+    kinds: webhook, poll, backfill, read (a read-back), manual, core.
+    """
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        CheckConstraint("state IN ('fetch', 'ready', 'retry', 'done', 'parked')", name="inbox_state"),
+        CheckConstraint("kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core')", name="inbox_kind"),
+        Index(
+            "inbox_open",
+            "merchant_id",
+            "priority",
+            "seq",
+            sqlite_where=text("state IN ('fetch', 'ready', 'retry')"),
+            postgresql_where=text("state IN ('fetch', 'ready', 'retry')"),
+        ),
+        Index(
+            "inbox_open_key",
+            "merchant_id",
+            "ordering_key",
+            "seq",
+            sqlite_where=text("state IN ('fetch', 'ready', 'retry')"),
+            postgresql_where=text("state IN ('fetch', 'ready', 'retry')"),
+        ),
+        Index("inbox_record", "merchant_id", "connection_id", "record", "record_id"),
+        {"sqlite_autoincrement": True},
+    )
+    seq: int = Field(sa_column=Column(BIGINT, Identity(always=True), primary_key=True))
+    merchant_id: int = bigint()
+    connection_id: int | None = bigint(nullable=True)
+    kind: str
+    topic: str
+    #: record kind (`shopify.order`) or the name of the core event or manual trigger
+    record: str
+    record_id: str
+    ordering_key: str
+    lane: int
+    #: 0 webhooks and commands, 1 polls and reads, 2 backfill
+    priority: int = 0
+    stamp: str | None = None
+    body: bytes | None = blob()
+    content_type: str | None = None
+    #: what remote reads answered, kept so that retry and replay are deterministic
+    reads: bytes | None = blob()
+    data_key_id: int | None = bigint(nullable=True)
+    state: str = "ready"
+    #: claims not reported back; set when claimed, cleared when the batch commits or fails in order
+    claims: int = 0
+    attempts: int = 0
+    next_attempt_at: int = bigint(default=0)
+    received_at: int = bigint()
+    finished_at: int | None = bigint(nullable=True)
+    outcome: str | None = Field(default=None, sa_column=Column(Text))
+    #: the event that this one came from (a read-back, a replay)
+    parent_seq: int | None = bigint(nullable=True)
+
+
+class InboxSeen(SQLModel, table=True):
+    """Dedup keys, kept for ever: the vendor's delivery id, else a hash of topic, record, stamp and body."""
+
+    __tablename__ = "inbox_seen"
+    __table_args__ = (PrimaryKeyConstraint("merchant_id", "connection_id", "key"), {"sqlite_with_rowid": False})
+    merchant_id: int = bigint()
+    connection_id: int = bigint()
+    key: bytes = Field(sa_column=Column(LargeBinary(20), nullable=False))
+
+
+class Lane(SQLModel, table=True):
+    """Lease and fence of one lane of a merchant."""
+
+    __tablename__ = "lane"
+    __table_args__ = (PrimaryKeyConstraint("merchant_id", "lane"),)
+    merchant_id: int = bigint()
+    lane: int
+    fence: int = bigint(default=0)
+    owner: str | None = None
+    until: int = bigint(default=0)
+
+
+class Question(SQLModel, table=True):
+    """Something parked for a person: its reason, what was found, the answers that are possible.
+
+    `subject` and `kind` identify an open question: raised again, it stays one.
+    """
+
+    __tablename__ = "question"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'answered', 'resolved')", name="question_state"),
+        Index(
+            "question_open",
+            "merchant_id",
+            "subject",
+            "kind",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+    id: int = id_column()
+    merchant_id: int = bigint()
+    kind: str
+    subject: str
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    details: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    answers: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    state: str = "open"
+    event_seq: int | None = bigint(nullable=True)
+    run_id: int | None = bigint(nullable=True)
+    delivery_id: int | None = bigint(nullable=True)
+    answer: str | None = Field(default=None, sa_column=Column(Text))
+    answered_by: str | None = None
+    created_at: int = bigint()
+    closed_at: int | None = bigint(nullable=True)
