@@ -1,0 +1,1 @@
+"""The ledger: accounts, sealed entries, gapless numbers, the chain and its verification."""

@@ -1,0 +1,1 @@
+"""The stock: items, locations, moves, reservations and what channels believe."""
