@@ -1,0 +1,1 @@
+"""The connector kit: manifest, registry, client, auth, vault, signatures, operations and reads."""

@@ -1,0 +1,156 @@
+"""The connectors that are there: from the checkout or the wheel, from entry points, and from `HUB_HOME/connectors`.
+
+Every folder is loaded as the package `hub_connectors.<name>`, so that its modules import each other relatively wherever
+it stands. A folder of the home takes the place of a shipped one with the same name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hub
+from hub.connect.manifest import Manifest, ManifestError, load_manifest
+from hub.mapping.document import Problem
+
+ROOT_PACKAGE = "hub_connectors"
+ENTRY_POINTS = "hub.connectors"
+_loading = threading.RLock()
+
+
+class UnknownConnector(Exception):
+    """No connector of this name: says which there are."""
+
+
+class BrokenConnector(Exception):
+    """A connector's code cannot be loaded, or lacks what its manifest names."""
+
+
+@dataclass(frozen=True)
+class Connector:
+    """One connector: its folder, its manifest, its code."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Raises: ManifestError."""
+        file = self.folder / "connector.yaml"
+        manifest = load_manifest(file, f"connectors/{self.name}/connector.yaml")
+        if manifest.connector != self.name:
+            problem = Problem(
+                f"connectors/{self.name}/connector.yaml", 1, 1, "manifest", f"says it is {manifest.connector!r}", ""
+            )
+            raise ManifestError([problem])
+        return manifest
+
+    def module(self, name: str) -> ModuleType:
+        """A module of the folder. Raises: BrokenConnector."""
+        with _loading:
+            _package(self.name, self.folder)
+            try:
+                return importlib.import_module(f"{ROOT_PACKAGE}.{self.name}.{name}")
+            except ImportError as error:
+                raise BrokenConnector(f"connectors/{self.name}/{name}.py cannot be loaded: {error}") from error
+
+    def code(self, ref: str) -> Callable[..., Any]:
+        """What `module:function` names. Raises: BrokenConnector."""
+        module, _, name = ref.partition(":")
+        found = getattr(self.module(module), name, None)
+        if not callable(found):
+            raise BrokenConnector(f"connectors/{self.name}/{module}.py has no function {name}")
+        return found  # type: ignore[no-any-return]
+
+    def text(self, path: str) -> str:
+        """A text file of the folder, such as a GraphQL document."""
+        return (self.folder / path).read_text("utf-8")
+
+    def check(self) -> None:
+        """Reads the manifest and loads all the code that it names. Raises: ManifestError, BrokenConnector."""
+        for ref in self.manifest.code_refs():
+            self.code(ref)
+
+
+class Registry:
+    """Connectors by name."""
+
+    def __init__(self, folders: dict[str, Path]) -> None:
+        self._connectors = {name: Connector(name, folder) for name, folder in sorted(folders.items())}
+
+    @classmethod
+    def discover(cls, home: Path | None = None) -> Registry:
+        """All connectors: entry points, then shipped ones, then those of the home; the last of a name counts."""
+        folders: dict[str, Path] = {}
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            spec = importlib.util.find_spec(point.value.partition(":")[0])
+            if spec is not None and spec.submodule_search_locations:
+                folders[point.name] = Path(next(iter(spec.submodule_search_locations)))
+        for root in (shipped("connectors"), home / "connectors" if home else None):
+            if root is not None and root.is_dir():
+                folders |= {file.parent.name: file.parent for file in root.glob("*/connector.yaml")}
+        return cls(folders)
+
+    def names(self) -> list[str]:
+        return list(self._connectors)
+
+    def get(self, name: str) -> Connector:
+        """Raises: UnknownConnector."""
+        try:
+            return self._connectors[name]
+        except KeyError:
+            raise UnknownConnector(
+                f"no connector {name!r}: there are {', '.join(self._connectors) or 'none'}"
+            ) from None
+
+    def __iter__(self) -> Any:
+        return iter(self._connectors.values())
+
+
+def shipped(kind: str) -> Path:
+    """The folder of shipped `connectors`, `flows` or `mappings`: in the wheel, else in the checkout."""
+    package = Path(hub.__file__).parent
+    inside = package / "shipped" / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def _package(name: str, folder: Path) -> None:
+    """Makes `hub_connectors.<name>` stand for a folder; a package of that name from elsewhere is forgotten."""
+    if ROOT_PACKAGE not in sys.modules:
+        root = ModuleType(ROOT_PACKAGE)
+        root.__path__ = [str(shipped("connectors"))]
+        sys.modules[ROOT_PACKAGE] = root
+    full = f"{ROOT_PACKAGE}.{name}"
+    loaded = sys.modules.get(full)
+    if loaded is not None:
+        if [str(folder)] == [str(Path(path)) for path in loaded.__path__]:
+            return
+        for module in [key for key in sys.modules if key == full or key.startswith(full + ".")]:
+            del sys.modules[module]
+    start = folder / "__init__.py"
+    if start.is_file():
+        spec = importlib.util.spec_from_file_location(full, start, submodule_search_locations=[str(folder)])
+        assert spec is not None
+        assert spec.loader is not None
+        package = importlib.util.module_from_spec(spec)
+        sys.modules[full] = package
+        try:
+            spec.loader.exec_module(package)
+        except BaseException:
+            del sys.modules[full]
+            raise
+    else:
+        package = ModuleType(full)
+        package.__path__ = [str(folder)]
+        package.__package__ = full
+        sys.modules[full] = package
+    setattr(sys.modules[ROOT_PACKAGE], name, package)

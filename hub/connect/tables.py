@@ -1,0 +1,123 @@
+"""Tables of the connector kit: connections, their roles and bindings, sealed keys, used OAuth states, poll cursors."""
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from hub.db.types import bigint, blob, id_column
+
+
+def _text(*, nullable: bool = False, default: str | None = None) -> sa.Column[str]:
+    return sa.Column(sa.Text, nullable=nullable, default=default)
+
+
+class Connection(SQLModel, table=True):
+    """One account of a merchant on a connector. `settings` is JSON without secrets; `secrets` is sealed JSON."""
+
+    __tablename__ = "connection"
+    __table_args__ = (
+        sa.UniqueConstraint("merchant_id", "name"),
+        sa.CheckConstraint("mode IN ('observe', 'paused', 'live')", name="connection_mode"),
+        sa.CheckConstraint("status IN ('new', 'connected', 'reconnect_needed')", name="connection_status"),
+    )
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    name: str = Field(sa_column=_text())
+    connector: str = Field(sa_column=_text())
+    mode: str = Field(default="observe", sa_column=_text(default="observe"))
+    #: UTC microseconds; orders placed before are read, never posted
+    go_live_at: int | None = bigint(nullable=True)
+    settings: str = Field(default="{}", sa_column=_text(default="{}"))
+    secrets: bytes | None = blob()
+    secrets_key_id: int | None = bigint(nullable=True)
+    status: str = Field(default="new", sa_column=_text(default="new"))
+    #: when the access token ends, UTC microseconds
+    expires_at: int | None = bigint(nullable=True)
+    created_at: int = bigint()
+    updated_at: int = bigint()
+
+
+class RoleBinding(SQLModel, table=True):
+    """A role that flows name (`shop`, `books`) and one connection that plays it."""
+
+    __tablename__ = "role_binding"
+    __table_args__ = (sa.UniqueConstraint("merchant_id", "role", "connection_id"),)
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    role: str = Field(sa_column=_text())
+    connection_id: int = bigint(references="connection.id")
+
+
+class Binding(SQLModel, table=True):
+    """The external id of a record on a connection and our id of it. `our_id` is text: an id, a SKU, a name."""
+
+    __tablename__ = "binding"
+    __table_args__ = (
+        sa.UniqueConstraint("merchant_id", "connection_id", "kind", "external_id"),
+        sa.UniqueConstraint("merchant_id", "connection_id", "kind", "our_id"),
+    )
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    connection_id: int = bigint(references="connection.id")
+    kind: str = Field(sa_column=_text())
+    external_id: str = Field(sa_column=_text())
+    our_kind: str | None = Field(default=None, sa_column=_text(nullable=True))
+    our_id: str = Field(sa_column=_text())
+
+
+class DataKey(SQLModel, table=True):
+    """A key of 32 bytes, sealed by a root key. `subject` is empty but for `personal` keys, one a party.
+
+    At most one key of a merchant, purpose and subject is not retired."""
+
+    __tablename__ = "data_key"
+    __table_args__ = (
+        sa.CheckConstraint("purpose IN ('vault', 'chain', 'personal')", name="data_key_purpose"),
+        sa.Index(
+            "data_key_current",
+            "merchant_id",
+            "purpose",
+            "subject",
+            unique=True,
+            sqlite_where=sa.text("retired_at IS NULL"),
+            postgresql_where=sa.text("retired_at IS NULL"),
+        ),
+    )
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    purpose: str = Field(sa_column=_text())
+    subject: str = Field(default="", sa_column=_text(default=""))
+    sealed: bytes = blob(nullable=False)
+    #: id of the root key that seals it
+    sealed_by: str = Field(sa_column=_text())
+    created_at: int = bigint()
+    retired_at: int | None = bigint(nullable=True)
+
+
+class OAuthState(SQLModel, table=True):
+    """The `state` of an OAuth round that came back: it is used once."""
+
+    __tablename__ = "oauth_state"
+    __table_args__ = (sa.UniqueConstraint("merchant_id", "jti"),)
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    jti: str = Field(sa_column=_text())
+    used_at: int = bigint()
+
+
+class PollCursor(SQLModel, table=True):
+    """How far the records of a connection were read. The cursor is the connector's own text."""
+
+    __tablename__ = "poll_cursor"
+    __table_args__ = (sa.UniqueConstraint("merchant_id", "connection_id", "record"),)
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    connection_id: int = bigint(references="connection.id")
+    record: str = Field(sa_column=_text())
+    cursor: str = Field(sa_column=_text())
+    updated_at: int = bigint()
