@@ -1,0 +1,1 @@
+"""Deliveries out: plan, claim, send, retry, park; the effect log."""

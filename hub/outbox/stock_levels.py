@@ -1,0 +1,87 @@
+"""The number that a shop is to show, computed just before it is sent.
+
+`from` is what the shop holds by our reckoning: the number it last acknowledged, less that channel's imported orders, plus
+its restocks. Nothing is sent when it is already right, and never before the shop's own quantities were adopted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from hub.core.stock.tables import CHANNEL_LEVEL, LOCATION, STOCK_LEVEL
+
+
+@dataclass(frozen=True)
+class Level:
+    """What to send for one item to one channel. `quantity` is never negative; `available` may be (oversold)."""
+
+    item_id: int
+    item_ref: str
+    location_ref: str
+    available: int
+    quantity: int
+    expected: int
+
+    @property
+    def right(self) -> bool:
+        """The shop has the number already."""
+        return self.expected in (self.available, self.quantity)
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "item_ref": self.item_ref,
+            "location_ref": self.location_ref,
+            "quantity": self.quantity,
+            "from": self.expected,
+        }
+
+
+def available(connection: Connection, merchant_id: int, item_id: int) -> int:
+    """Units free for sale over all warehouses: on hand, less held, less what short orders wait for."""
+    value = connection.execute(
+        sa.select(sa.func.coalesce(sa.func.sum(STOCK_LEVEL.c.on_hand - STOCK_LEVEL.c.held - STOCK_LEVEL.c.waiting), 0))
+        .join(LOCATION, LOCATION.c.id == STOCK_LEVEL.c.location_id)
+        .where(
+            STOCK_LEVEL.c.merchant_id == merchant_id,
+            STOCK_LEVEL.c.item_id == item_id,
+            LOCATION.c.kind == "warehouse",
+        )
+    ).scalar_one()
+    return int(value)
+
+
+def level(connection: Connection, merchant_id: int, connection_id: int, item_id: int) -> Level | None:
+    """What a channel is to show, or None while its own quantity was not adopted or it does not sell the item."""
+    row = connection.execute(
+        sa.select(CHANNEL_LEVEL.c.expected, CHANNEL_LEVEL.c.item_ref, CHANNEL_LEVEL.c.location_ref).where(
+            CHANNEL_LEVEL.c.merchant_id == merchant_id,
+            CHANNEL_LEVEL.c.connection_id == connection_id,
+            CHANNEL_LEVEL.c.item_id == item_id,
+        )
+    ).one_or_none()
+    if row is None or row.expected is None or row.item_ref is None or row.location_ref is None:
+        return None
+    free = available(connection, merchant_id, item_id)
+    return Level(item_id, row.item_ref, row.location_ref, free, max(0, free), row.expected)
+
+
+def acknowledged(
+    connection: Connection, merchant_id: int, connection_id: int, item_id: int, sent: dict[str, Any]
+) -> None:
+    """The shop took the number. What was imported while it was on its way stays counted: the difference is added."""
+    connection.execute(
+        CHANNEL_LEVEL.update()
+        .where(
+            CHANNEL_LEVEL.c.merchant_id == merchant_id,
+            CHANNEL_LEVEL.c.connection_id == connection_id,
+            CHANNEL_LEVEL.c.item_id == item_id,
+        )
+        .values(
+            expected=CHANNEL_LEVEL.c.expected + (int(sent["quantity"]) - int(sent["from"])),
+            acknowledged=int(sent["quantity"]),
+        )
+    )

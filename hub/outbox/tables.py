@@ -1,0 +1,121 @@
+"""Tables of the outbox: deliveries, what they wait for, and the log of confirmed effects."""
+
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, PrimaryKeyConstraint, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from hub.db.types import bigint, blob, id_column
+
+
+class DeliveryState(StrEnum):
+    """Life of a delivery: see TRANSITIONS for what may follow what."""
+
+    PLANNED = "planned"
+    WAITING = "waiting"
+    SENDING = "sending"
+    RETRY = "retry"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    UNCERTAIN = "uncertain"
+    SUPERSEDED = "superseded"
+    OBSERVED = "observed"
+
+
+_STATES = ", ".join(f"'{state}'" for state in DeliveryState)
+
+
+class Delivery(SQLModel, table=True):
+    """One intended write to one system. A fact has version 0; a state delivery (stock, price) has one version a push."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "connection_id", "operation", "key", "version", name="delivery_key"),
+        CheckConstraint(f"state IN ({_STATES})", name="delivery_state"),
+        Index(
+            "delivery_open",
+            "connection_id",
+            "id",
+            sqlite_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
+            postgresql_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
+        ),
+        Index("delivery_event", "merchant_id", "event_seq"),
+    )
+    id: int = id_column()
+    merchant_id: int = bigint()
+    connection_id: int = bigint()
+    operation: str
+    key: str
+    version: int = 0
+    #: how the operation is made safe: native_key, find_first, compare_and_set or none
+    ladder: str
+    is_state: bool = False
+    #: a find-or-create that others reference: planned again with other content, the first stands
+    is_ensure: bool = False
+    ordering_key: str
+    #: JSON with unresolved references; null for a state delivery, whose number is computed when it is sent
+    body: bytes | None = blob()
+    body_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32)))
+    #: resolved JSON and the vendor's idempotency key, stored before the first byte is sent and used on each retry
+    frozen_body: bytes | None = blob()
+    frozen_key: str | None = None
+    data_key_id: int | None = bigint(nullable=True)
+    state: str
+    attempts: int = 0
+    #: how often a compare-and-set found another value than it was told
+    stale: int = 0
+    next_attempt_at: int = bigint(default=0)
+    lease_owner: str | None = None
+    lease_until: int = bigint(default=0)
+    reason: str | None = Field(default=None, sa_column=Column(Text))
+    external_id: str | None = None
+    event_seq: int | None = bigint(nullable=True)
+    run_id: int | None = bigint(nullable=True)
+    created_at: int = bigint()
+    finished_at: int | None = bigint(nullable=True)
+
+
+class DeliveryReference(SQLModel, table=True):
+    """A thing that must exist remotely before a delivery can be sent."""
+
+    __tablename__ = "delivery_reference"
+    __table_args__ = (
+        PrimaryKeyConstraint("delivery_id", "kind", "key"),
+        Index("delivery_reference_key", "merchant_id", "connection_id", "kind", "key"),
+    )
+    merchant_id: int = bigint()
+    connection_id: int = bigint()
+    delivery_id: int = bigint()
+    kind: str
+    key: str
+
+
+class Effect(SQLModel, table=True):
+    """One row per confirmed external effect, in an HMAC-keyed chain. Holds no personal data."""
+
+    __tablename__ = "effect_log"
+    __table_args__ = (PrimaryKeyConstraint("merchant_id", "seq"),)
+    merchant_id: int = bigint()
+    seq: int = bigint()
+    delivery_id: int = bigint()
+    connection_id: int = bigint()
+    operation: str
+    key: str
+    version: int
+    external_id: str | None = None
+    body_hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    confirmed_at: int = bigint()
+    encoding_version: int
+    data_key_id: int = bigint()
+    prev_hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+
+
+class EffectHead(SQLModel, table=True):
+    """Head of a merchant's effect log: its length and last hash."""
+
+    __tablename__ = "effect_head"
+    __table_args__ = (PrimaryKeyConstraint("merchant_id"),)
+    merchant_id: int = bigint()
+    seq: int = bigint()
+    hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))

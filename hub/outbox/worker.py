@@ -1,0 +1,202 @@
+"""Sending: one dispatcher claims due deliveries, threads send them, outcomes are committed in groups."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import Connection
+
+from hub.connect import operations
+from hub.connect.links import Links
+from hub.connect.tables import Connection as ConnectionTable
+from hub.connect.vault import Vault
+from hub.db.engine import Database
+from hub.db.types import now_us
+from hub.outbox import claim, outcomes
+from hub.outbox.plan import release_waiting
+
+_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
+_log = structlog.get_logger("hub.outbox")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one attempt."""
+
+    sending: claim.Sending
+    outcome: operations.Outcome
+
+
+class Outbox:
+    """The sender of one process."""
+
+    def __init__(
+        self,
+        database: Database,
+        links: Links,
+        vault: Vault,
+        *,
+        owner: str,
+        threads: int = 8,
+        per_connection: int = 4,
+        clock: Callable[[], int] = now_us,
+        import_pending: Callable[[int], None] = lambda _connection_id: None,
+    ) -> None:
+        self._database = database
+        self._links = links
+        self._vault = vault
+        self._owner = owner
+        self._threads = threads
+        self._per_connection = per_connection
+        self._clock = clock
+        #: asks for the pending orders of a connection, after a stale stock push
+        self._import_pending = import_pending
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox")
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._in_flight: Counter[int] = Counter()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Starts the dispatcher; deliveries that a stopped sender left in `sending` follow their ladder first."""
+        self._recover(self._owner if self._database.sqlite else None)
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stops claiming, waits for what is being sent and commits its outcome."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(30)
+        self._pool.shutdown(wait=True)
+        self._commit(self._drain(), [])
+
+    def run_until_idle(self) -> int:
+        """Sends everything that is due now in this thread's time; for tests, simulation and the CLI. Returns attempts."""
+        attempts = 0
+        while True:
+            count = self.step()
+            attempts += count
+            if not self._in_flight.total() and self._results.empty() and not count:
+                return attempts
+            if not count:
+                self._wake.wait(0.05)
+                self._wake.clear()
+
+    def _run(self) -> None:
+        idle = 0.0
+        while not self._stopping.is_set():
+            try:
+                busy = self.step() > 0
+            except Exception:  # noqa: BLE001 - the dispatcher lives on; what failed is still in the table
+                _log.exception("dispatch failed")
+                busy, idle = False, 1.0
+            if not busy and self._results.empty():
+                self._wake.wait(idle or 0.5)
+                idle = 0.0
+                self._wake.clear()
+
+    def step(self) -> int:
+        """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many were claimed."""
+        results = self._drain()
+        now = self._clock()
+        with self._database.read() as connection:
+            rows = self._due(connection, now, {result.sending.connection_id for result in results})
+        if not rows and not results:
+            return 0
+        claimed = self._commit(results, rows)
+        for sending in claimed:
+            self._in_flight[sending.connection_id] += 1
+            self._pool.submit(self._send, sending)
+        return len(claimed)
+
+    def _due(self, connection: Connection, now: int, _done: set[int]) -> list[Any]:
+        rows: list[Any] = []
+        for connection_id in claim.live_connections(connection):
+            free = self._per_connection - self._in_flight[connection_id]
+            if free > 0:
+                rows.extend(claim.due(connection, connection_id, now, free))
+        return rows[: max(0, 2 * self._threads - self._in_flight.total())]
+
+    def _commit(self, results: Sequence[Result], rows: Sequence[Any]) -> list[claim.Sending]:
+        if not results and not rows:
+            return []
+        now = self._clock()
+        self._database.ids.ensure(1_000)
+        stale: set[int] = set()
+        with self._database.write() as connection:
+            if results:
+                stale = outcomes.commit(
+                    connection,
+                    self._database.ids,
+                    self._vault,
+                    self._links,
+                    [(r.sending, r.outcome) for r in results],
+                    now,
+                )
+            claimed = claim.claim(connection, rows, owner=self._owner, now=now) if rows else []
+        for result in results:
+            self._in_flight[result.sending.connection_id] -= 1
+            if isinstance(result.outcome, operations.NeedsReconnect):
+                self._links.forget(result.sending.connection_id)
+        for connection_id in stale:
+            self._import_pending(connection_id)
+        return claimed
+
+    def _drain(self) -> list[Result]:
+        results = []
+        while True:
+            try:
+                results.append(self._results.get_nowait())
+            except queue.Empty:
+                return results
+
+    def _send(self, sending: claim.Sending) -> None:
+        try:
+            link = self._links.open(sending.connection_id)
+            outcome = operations.execute(
+                link, sending.operation, sending.body, sending.vendor_key, first_attempt=sending.attempts == 0
+            )
+        except Exception as error:  # noqa: BLE001 - a fault of ours: nothing is known of what was sent
+            _log.exception("send failed", delivery=sending.id, operation=sending.operation)
+            outcome = operations.Uncertain(f"the hub failed while sending: {type(error).__name__}: {error}")
+        self._results.put(Result(sending, outcome))
+        self._wake.set()
+
+    def sweep(self) -> None:
+        """What a lost wake-up or a crash left behind: references bound meanwhile, leases that ran out."""
+        with self._database.write() as connection:
+            release_waiting(connection)
+        self._recover(None)
+        self._wake.set()
+
+    def _recover(self, owner: str | None) -> None:
+        self._database.ids.ensure(1_000)
+        now = self._clock()
+        with self._database.write() as connection:
+            unproven = claim.recover(connection, owner, now)
+            outcomes.park_unproven(connection, self._database.ids, unproven, now)
+
+    def open_count(self) -> int:
+        """Deliveries that can still move by themselves."""
+        with self._database.read() as connection:
+            return int(
+                connection.execute(
+                    sa.select(sa.func.count())
+                    .select_from(claim.DELIVERY)
+                    .where(claim.DELIVERY.c.state.in_(("planned", "sending", "retry")))
+                ).scalar_one()
+            )
