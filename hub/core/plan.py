@@ -18,6 +18,8 @@ from hub.db.engine import Ids
 
 Key = Hashable
 Row = dict[str, Any]
+#: pairs of a column and the column or integer literal that it may not fall below
+Guard = tuple[tuple[str, str], ...]
 
 
 class PlanConflict(Exception):
@@ -26,7 +28,8 @@ class PlanConflict(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """How rows of one kind are read: `load(connection, merchant_id, keys)` answers a mapping of the keys found."""
+    """How rows of one kind are read: `load(connection, merchant_id, keys)` answers a mapping of the keys found. It may
+    answer more keys than asked for (a whole chart of accounts)."""
 
     name: str
     load: Callable[[Connection, int, Sequence[Any]], Mapping[Any, Row]]
@@ -46,6 +49,7 @@ class _Writes:
     inserts: dict[str, list[Row]] = field(default_factory=dict)
     updates: dict[tuple[str, int], Row] = field(default_factory=dict)
     increments: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+    guards: dict[tuple[str, int], Guard] = field(default_factory=dict)
 
 
 class Plan:
@@ -63,7 +67,6 @@ class Plan:
         self._state: dict[str, dict[Key, Row | None]] = {}
         self._writes = _Writes()
         self._tables: dict[str, Table] = {}
-        self._guards: dict[str, Mapping[str, str]] = {}
         self._undo: list[Callable[[], Any]] = []
         self._dirty_inserts: dict[tuple[str, int], Row] = {}
 
@@ -74,9 +77,10 @@ class Plan:
         known = self._state.setdefault(source.name, {})
         missing = [key for key in dict.fromkeys(keys) if key not in known]
         if missing:
-            found = source.load(self._connection, self.merchant_id, missing)
+            for key, row in source.load(self._connection, self.merchant_id, missing).items():
+                known.setdefault(key, row)
             for key in missing:
-                known[key] = found.get(key)
+                known.setdefault(key, None)
 
     def get(self, source: Source, key: Key) -> Row | None:
         """The row of a key as the plan sees it, or None. Never change it in place: use `update` or `increment`."""
@@ -124,20 +128,29 @@ class Plan:
                 self._change_overlay(self._dirty_inserts[key], values)
             return
         self._tables[table.name] = table
-        pending = self._writes.updates.setdefault(key, {})
-        self._change_overlay(pending, values)
+        self._change_overlay(self._writes.updates.setdefault(key, {}), values)
+        increments = self._writes.increments.get(key)
+        if increments:  # a value set replaces what was added before
+            self._change_overlay(increments, {name: 0 for name in values if name in increments})
 
-    def increment(self, table: Table, row: Row, *, guard: Mapping[str, str] | None = None, **deltas: int) -> None:
-        """Adds to integer columns of a row. `guard` maps a column to the column or literal that it may not fall below;
-        the database checks it again when the plan is written."""
-        self._change_overlay(row, {name: row[name] + delta for name, delta in deltas.items()})
+    def increment(self, table: Table, row: Row, *, guard: Guard = (), **deltas: int) -> None:
+        """Adds to integer columns of a row. `guard` is pairs of a column and the column or literal that it may not fall
+        below; the database checks it again when the plan is written. A row has one guard, always the same."""
         key = (table.name, row["id"])
+        self._change_overlay(row, {name: row[name] + delta for name, delta in deltas.items()})
         if key in self._dirty_inserts:
+            inserted = self._dirty_inserts[key]
+            if inserted is not row:
+                self._change_overlay(inserted, {name: inserted[name] + delta for name, delta in deltas.items()})
             return
         self._tables[table.name] = table
         if guard:
-            self._guards[table.name] = {**self._guards.get(table.name, {}), **guard}
+            self._writes.guards[key] = guard
         pending = self._writes.increments.setdefault(key, {})
+        updates = self._writes.updates.get(key)
+        if updates:  # what is added to a value set here is part of that value
+            self._change_overlay(updates, {name: row[name] for name in deltas if name in updates})
+            deltas = {name: delta for name, delta in deltas.items() if name not in updates}
         self._change_overlay(pending, {name: pending.get(name, 0) + delta for name, delta in deltas.items()})
 
     def emit(self, name: str, subject: str, record: Row) -> None:
@@ -197,39 +210,54 @@ class Plan:
 
     def _write_updates(self, connection: Connection, table: Table) -> None:
         groups: dict[tuple[str, ...], list[Row]] = {}
-        for (name, row_id), values in sorted(self._writes.updates.items()):
-            if name == table.name and values:
+        for row_id, values in _of(table, self._writes.updates):
+            if values:
                 groups.setdefault(tuple(sorted(values)), []).append({"_id": row_id, **values})
-        for columns, rows in groups.items():
-            statement = (
-                table.update().where(table.c.id == sa.bindparam("_id")).values({c: sa.bindparam(c) for c in columns})
-            )
+        for rows in groups.values():
+            statement = table.update().where(table.c.id == sa.bindparam("_id"))
             self._expect(connection.execute(statement, rows).rowcount, len(rows), table)
 
     def _write_increments(self, connection: Connection, table: Table) -> None:
-        guards = self._guards.get(table.name, {})
-        groups: dict[tuple[str, ...], list[Row]] = {}
-        for (name, row_id), deltas in sorted(self._writes.increments.items()):
-            if name == table.name and any(deltas.values()):
-                groups.setdefault(tuple(sorted(deltas)), []).append(
-                    {"_id": row_id, **{f"_{c}": delta for c, delta in deltas.items()}}
+        groups: dict[tuple[tuple[str, ...], Guard], list[Row]] = {}
+        for row_id, deltas in _of(table, self._writes.increments):
+            if any(deltas.values()):
+                guard = self._writes.guards.get((table.name, row_id), ())
+                groups.setdefault((tuple(sorted(deltas)), guard), []).append(
+                    {"_id": row_id, **{f"_{column}": delta for column, delta in deltas.items()}}
                 )
-        for columns, rows in groups.items():
-            values = {c: table.c[c] + sa.bindparam(f"_{c}", type_=sa.BigInteger) for c in columns}
-            condition = table.c.id == sa.bindparam("_id")
-            for column, floor in guards.items():
-                changed = values.get(column, table.c[column])
-                limit = values.get(floor, table.c[floor]) if floor in table.c else sa.literal_column(floor)
-                # only a change downwards is refused, so that a row below its floor can be mended
-                rises = sa.bindparam(f"_{column}", type_=sa.BigInteger) >= 0 if column in columns else sa.true()
-                condition = sa.and_(condition, sa.or_(rises, limit.is_(None), changed >= limit))
-            statement = table.update().where(condition).values(values)
+        for (columns, guard), rows in groups.items():
+            statement = _increment_statement(table, columns, guard)
             self._expect(connection.execute(statement, rows).rowcount, len(rows), table)
 
     @staticmethod
     def _expect(found: int, expected: int, table: Table) -> None:
         if found != expected:
             raise PlanConflict(f"{table.name}: {expected} rows were to change, the database changed {found}")
+
+
+def _of(table: Table, changes: Mapping[tuple[str, int], Any]) -> list[tuple[int, Any]]:
+    """The changes of one table in id order."""
+    return sorted(
+        ((row_id, change) for (name, row_id), change in changes.items() if name == table.name),
+        key=lambda found: found[0],
+    )
+
+
+def _increment_statement(table: Table, columns: tuple[str, ...], guard: Guard) -> sa.Update:
+    deltas = {column: sa.bindparam(f"_{column}", type_=sa.BigInteger) for column in columns}
+    condition: sa.ColumnElement[bool] = table.c.id == sa.bindparam("_id", type_=sa.BigInteger)
+    for column, floor in guard:
+        floor_is_column = floor in table.c
+        if column not in deltas and floor not in deltas:
+            continue
+        limit = table.c[floor] if floor_is_column else sa.literal_column(floor)
+        room = table.c[column] - limit
+        change: Any = deltas.get(column, sa.literal_column("0"))
+        if floor in deltas:
+            change = change - deltas[floor]
+        # only a change towards the floor is refused, so that a row below it can be mended; a null floor is none
+        condition = sa.and_(condition, sa.or_(change >= 0, limit.is_(None), room + change >= 0))
+    return table.update().where(condition).values({column: table.c[column] + delta for column, delta in deltas.items()})
 
 
 _ABSENT: Any = object()

@@ -1,0 +1,1 @@
+"""Sales: orders as snapshots, and the documents, payments, reservations and shipments that follow from them."""
