@@ -69,6 +69,8 @@ class OAuth2(Strict):
     scope_separator: str = " "
     client: Literal["basic", "body"] = "body"
     body: Literal["form", "json"] = "form"
+    #: the request for a code's tokens has neither `grant_type` nor `redirect_uri`
+    code_only: bool = False
     pkce: bool = False
     authorize_parameters: dict[str, str] = {}
     #: more parameters of the token request for each grant (`authorization_code`, `refresh_token`, `client_credentials`)

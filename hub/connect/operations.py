@@ -1,0 +1,269 @@
+"""One attempt of one write, made safe by its ladder.
+
+`native_key` sends with the vendor's idempotency key; `find_first` looks up by natural key before it creates again;
+`compare_and_set` names the value it expects; `none` is sent once. After an attempt that may have arrived the first three
+are tried again, `none` is uncertain and never sent again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from hub.connect import payload
+from hub.connect.client import Answer, reading
+from hub.connect.errors import (
+    Ambiguous,
+    ConnectError,
+    Cut,
+    NotSent,
+    ReconnectNeeded,
+    Refused,
+    StaleState,
+    Throttled,
+    Unreadable,
+)
+from hub.connect.judge import judge
+from hub.connect.links import Link
+from hub.connect.manifest import Find, Ladder, Operation
+from hub.connect.paths import FillError, fill, fill_settings, pick
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """It is done. `external_id`: the record's id there, when there is one."""
+
+    external_id: str | None
+    answer: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Not done as far as we know: try again, after so many seconds if the system said so. `sent`: this attempt may have
+    arrived, so the next one is no longer a first attempt."""
+
+    after_s: float | None
+    reason: str
+    sent: bool = False
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Refused for good; nothing was done."""
+
+    reason: str
+    detail: Any = None
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """Nobody can tell whether it was done: a person has to look."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The value there is another than we expected; `found` when it could be read."""
+
+    found: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class NeedsReconnect:
+    """The credentials no longer work; nothing was done."""
+
+    reason: str
+
+
+Outcome = Confirmed | Retry | Rejected | Uncertain | Stale | NeedsReconnect
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a connector's code gets: the body, our key, and the key in the form the vendor takes (`wire_key`)."""
+
+    operation: str
+    spec: Operation
+    frozen: bytes
+    key: str
+    first_attempt: bool
+
+    @cached_property
+    def body(self) -> Any:
+        return payload.decode(self.frozen)
+
+    @cached_property
+    def wire_key(self) -> str:
+        return wire_key(self.spec, self.key)
+
+
+class UnknownOperation(ConnectError):
+    """The connector has no operation of this name."""
+
+
+def operation_of(link: Link, name: str) -> Operation:
+    """Raises: UnknownOperation."""
+    try:
+        return link.connector.manifest.operations[name]
+    except KeyError:
+        raise UnknownOperation(f"{link.connector.name} has no operation {name!r}") from None
+
+
+def ladder_of(link: Link, name: str) -> Ladder:
+    """The ladder as this connection has it: a key whose place is left empty by the settings gives `none`."""
+    spec = operation_of(link, name)
+    if spec.ladder == "native_key" and spec.key and not fill_settings(spec.key.name, link.settings):
+        return "none"
+    return spec.ladder
+
+
+def execute(
+    link: Link, operation: str, body: Any, key: str, *, first_attempt: bool, age_s: float | None = None
+) -> Outcome:
+    """One attempt. `body` is data or its frozen JSON text; `key` is the hub's key of the delivery.
+
+    `first_attempt` is false as soon as an earlier attempt may have arrived: it ended in `Retry(sent=True)` or was found
+    unfinished after a crash. `age_s`: seconds since the first attempt, for keys that the vendor forgets.
+    An error of a connector's code is raised as it is: the caller treats it like a crash.
+    """
+    spec = operation_of(link, operation)
+    frozen = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else payload.encode(body)
+    call = Call(operation, spec, frozen, key, first_attempt)
+    ladder = ladder_of(link, operation)
+    if spec.read:
+        return _attempt(link, call, "none")
+    if ladder == "none" and not first_attempt:
+        return Uncertain("an earlier attempt may have arrived, and the system cannot tell")
+    forgotten = (
+        ladder == "native_key" and not first_attempt and spec.key is not None and spec.key.remembers is not None
+        and age_s is not None and age_s >= spec.key.remembers
+    )  # fmt: skip
+    if forgotten and spec.find is None:
+        return Uncertain("an earlier attempt may have arrived, and the system no longer remembers its key")
+    if spec.find and (spec.find.always or forgotten or (ladder == "find_first" and not first_attempt)):
+        looked = _look(link, call)
+        if looked is not None:
+            return looked
+    return _attempt(link, call, ladder)
+
+
+def wire_key(spec: Operation, key: str) -> str:
+    """Our key in the form and length that the vendor takes; the same for the same key."""
+    if spec.key is None:
+        return key
+    longest = spec.key.max_length
+    if spec.key.form == "uuid":
+        return str(uuid.UUID(bytes=sha256(key.encode()).digest()[:16], version=5))
+    if spec.key.form == "hash" or (longest is not None and len(key) > longest):
+        return sha256(key.encode()).hexdigest()[: longest or 64]
+    return key
+
+
+def _look(link: Link, call: Call, *, refused: Refused | None = None) -> Outcome | None:
+    """Confirmed when the record is there, None when it is not, else what went wrong with looking."""
+    assert call.spec.find is not None
+    try:
+        found = reading(lambda: _find(link, call, call.spec.find))  # type: ignore[arg-type]
+    except ReconnectNeeded as error:
+        return NeedsReconnect(str(error))
+    except (Refused, FillError) as error:
+        return Rejected(f"looking for the record failed: {error}", getattr(error, "detail", None))
+    except (NotSent, Cut, Throttled, Ambiguous, Unreadable) as error:
+        after = error.after_s if isinstance(error, Throttled) else None
+        return Retry(after, f"looking for the record failed: {error}")
+    if found is not None:
+        return found
+    return Rejected(refused.reason, refused.detail) if refused else None
+
+
+def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
+    try:
+        return _send(link, call)
+    except NotSent as error:
+        return Retry(None, str(error))
+    except Throttled as error:
+        return Retry(error.after_s, str(error))
+    except ReconnectNeeded as error:
+        return NeedsReconnect(str(error))
+    except StaleState as error:
+        return Stale(error.found, str(error))
+    except FillError as error:
+        return Rejected(str(error))
+    except Refused as error:
+        if error.duplicate and call.spec.find:
+            looked = _look(link, call, refused=error)
+            assert looked is not None
+            return Retry(looked.after_s, looked.reason, sent=True) if isinstance(looked, Retry) else looked
+        return Rejected(error.reason, error.detail)
+    except (Cut, Ambiguous, Unreadable) as error:
+        if call.spec.read:
+            return Retry(None, str(error))
+        if ladder == "none":
+            return Uncertain(str(error))
+        settle = call.spec.find.settle if call.spec.find and ladder == "find_first" else 0
+        return Retry(float(settle) or None, str(error), sent=True)
+
+
+def _send(link: Link, call: Call) -> Confirmed:
+    spec = call.spec
+    if spec.code:
+        return link.connector.code(spec.code)(link, call)  # type: ignore[no-any-return]
+    assert spec.request is not None
+    request, scope = spec.request, _scope(link, call)
+    query = {name: fill(text, scope) for name, text in request.query.items()}
+    headers = {name: fill(text, scope) for name, text in request.headers.items()}
+    if spec.key and (name := fill_settings(spec.key.name, link.settings)):
+        if spec.key.at == "query":
+            query[name] = call.wire_key
+        elif spec.key.at == "header":
+            headers[name] = call.wire_key
+    answer = link.client.request(
+        request.method,
+        fill(request.path, scope, in_path=True),
+        query=query,
+        headers=headers,
+        content=call.frozen if request.json_body else None,
+    )
+    judge(answer, link.connector.manifest.errors, spec.errors)
+    return confirmed(answer, spec.answer.id)
+
+
+def confirmed(answer: Answer, id_path: str | None) -> Confirmed:
+    """What a success says. Raises: Unreadable when it is no JSON or has no id where one is declared."""
+    data = answer.data if answer.body.strip() else {}
+    external = pick(data, id_path) if id_path else None
+    if id_path and external is None:
+        raise Unreadable(f"the answer has no {id_path}")
+    return Confirmed(None if external is None else str(external), data if isinstance(data, dict) else {"items": data})
+
+
+def _find(link: Link, call: Call, find: Find) -> Confirmed | None:
+    if find.code:
+        return link.connector.code(find.code)(link, call)  # type: ignore[no-any-return]
+    scope = _scope(link, call)
+    answer = link.client.request(
+        "GET",
+        fill(find.path, scope, in_path=True),
+        query={name: fill(text, scope) for name, text in find.query.items()},
+    )
+    if answer.status == 404:
+        return None
+    judge(answer, link.connector.manifest.errors, call.spec.errors)
+    items = pick(answer.data, find.items) if find.items else answer.data
+    for item in items if isinstance(items, list) else [items]:
+        same = all(str(pick(item, path)) == fill(text, scope) for path, text in find.where.items())
+        holds = all(fill(text, scope) in str(pick(item, path)) for path, text in find.contains.items())
+        external = pick(item, find.id)
+        if same and holds and external is not None:
+            return Confirmed(str(external), dict(item))
+    return None
+
+
+def _scope(link: Link, call: Call) -> Mapping[str, Any]:
+    return {"settings": link.settings, "body": call.body, "key": call.key, "wire_key": call.wire_key}
