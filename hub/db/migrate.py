@@ -1,0 +1,94 @@
+"""Brings a database to the schema of this release, all or nothing, and gives the application its rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from hub.db.engine import Database, admin_engine
+
+_FOLDER = Path(__file__).parent / "migrations"
+#: one migration at a time on a PostgreSQL server: a number of our own for its advisory lock
+_LOCK = 0x687562
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Migrates a database up to a revision, in one transaction. On PostgreSQL `url` is the role that owns the tables."""
+    with _owner(url) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def current(url: str) -> str | None:
+    """The revision of a database; None when it has no schema yet."""
+    with _owner(url) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    """The revision of this release."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise RuntimeError(f"no migrations in {_FOLDER}")
+    return revision
+
+
+def grant(admin_url: str, app_role: str) -> None:
+    """Lets the application's role on PostgreSQL read and write rows of all tables, and nothing else: not truncate, alter or
+    disable, which only the owner may. Call it after each upgrade.
+
+    Raises: ValueError when the role owns the tables or is a superuser, since nothing would be refused to it."""
+    engine = admin_engine(admin_url)
+    with engine.begin() as connection:
+        _check_role(connection, app_role)
+        role = connection.dialect.identifier_preparer.quote(app_role)
+        for statement in (
+            f"GRANT USAGE ON SCHEMA public TO {role}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+            f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
+            f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
+        ):
+            connection.exec_driver_sql(statement)
+
+
+def _check_role(connection: Connection, app_role: str) -> None:
+    found = connection.execute(
+        sa.text("SELECT rolsuper OR rolname = current_user FROM pg_roles WHERE rolname = :role"), {"role": app_role}
+    ).scalar_one_or_none()
+    if found is None:
+        raise ValueError(f"PostgreSQL has no role {app_role!r}: create it, without superuser, for the application")
+    if found:
+        raise ValueError(
+            f"the role {app_role!r} owns the tables or is a superuser: give the application a role of its own, so that "
+            "the database can refuse it to change what is sealed"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _owner(url: str) -> Iterator[Connection]:
+    if sa.make_url(url).get_backend_name() == "sqlite":
+        database = Database(url)
+        try:
+            with database.write() as connection:
+                yield connection
+        finally:
+            database.dispose()
+        return
+    with admin_engine(url).begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        yield connection
