@@ -61,7 +61,7 @@ def load_document(text: str, file: str) -> Document:
         mark = error.problem_mark or error.context_mark
         place = Position(file, mark.line + 1, mark.column + 1) if mark else start
         message = ": ".join(part for part in (error.context, error.problem) if part)
-        hint = "an expression that holds ': ' or ' #' or starts with a quote or bracket is quoted as a whole"
+        hint = "quote an expression as a whole if it holds ': ' or ' #', starts with a quote or a bracket, or stands in { }"
         raise SourceError.at(place, "yaml-syntax", message, hint) from None
     except (yaml.YAMLError, UnicodeError) as error:
         raise SourceError.at(start, "yaml-syntax", str(error).splitlines()[0], "") from None

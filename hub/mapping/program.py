@@ -97,7 +97,8 @@ class Program:
         fault = error if isinstance(error, Fault) else None
         if fault is None:
             rule = "money" if isinstance(error, MoneyError) else "value"
-            fault = Fault(rule, str(error)[:200])
+            said = "a number that cannot be calculated with" if isinstance(error, ArithmeticError) else str(error)
+            fault = Fault(rule, said[:200])
         line, start, end = _place(error.__traceback__)
         source = self.sources[min(max(line, 1), len(self.sources)) - 1]
         if start is None or end is None:

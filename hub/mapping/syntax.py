@@ -22,7 +22,9 @@ _TOKEN = re.compile(
     | (?P<other>.)""",
     re.VERBOSE,
 )
+_DIGITS = re.compile(r"[0-9][0-9_]*(?:[eE][0-9]*)?")
 _ESCAPE = re.compile(r"""\\(?:[\\'"nrt]|u[0-9a-fA-F]{4})""")
+_UNCLOSED = "inside { } of YAML an expression that holds a comma is quoted as a whole"
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 _INSTEAD = {
     "&&": "write `and`",
@@ -103,12 +105,14 @@ def _scan(text: str) -> str:
         elif kind == "close":
             if not open_at or open_at.pop()[0] != _CLOSES[token]:
                 raise Refusal(place, "syntax", f"{token} closes nothing")
+        elif kind == "word" and token[0].isdigit() and not _DIGITS.fullmatch(token):
+            raise Refusal(place, "syntax", f"{token[:40]!r} is neither a number nor a name", "numbers are decimal")
         elif kind == "foreign":
             raise Refusal(place, "syntax", f"{token!r} is not part of the language", _INSTEAD.get(token, ""))
         out.append(token)
         place = end
     if open_at:
-        raise Refusal(open_at[-1][1], "syntax", f"{open_at[-1][0]} is never closed")
+        raise Refusal(open_at[-1][1], "syntax", f"{open_at[-1][0]} is never closed", _UNCLOSED)
     return "".join(out)
 
 
