@@ -52,26 +52,23 @@ class Claim:
     events: list[Event]
 
 
-def due_merchants(connection: Connection, now: int) -> list[int]:
-    """Merchants with an event to work on, in id order (the caller goes round)."""
+def due_merchants(connection: Connection, now: int, *, state: str = "ready") -> list[int]:
+    """Merchants with an event to work on (`state` ready) or a read to make (`fetch`), in id order: the caller goes round."""
+    states = ("fetch",) if state == "fetch" else ("ready", "retry")
     statement = (
         sa.select(_INBOX.c.merchant_id)
-        .where(_INBOX.c.state.in_(("ready", "retry")), _INBOX.c.next_attempt_at <= now)
+        .where(_INBOX.c.state.in_(states), _INBOX.c.next_attempt_at <= now)
         .distinct()
         .order_by(_INBOX.c.merchant_id)
     )
     return list(connection.execute(statement).scalars())
 
 
-def claim(
-    connection: Connection, merchant_id: int, *, owner: str, now: int, state: str = "ready", limit: int = BATCH
-) -> Claim | None:
-    """Claims due events: webhooks before polls before backfill, but within a key strictly in order of arrival.
-
-    `state` is `ready` for work on the books, `fetch` for remote reads. An event that a worker took and never reported
-    back is claimed alone.
+def claim(connection: Connection, merchant_id: int, *, owner: str, now: int, limit: int = BATCH) -> Claim | None:
+    """Claims due events: webhooks before polls before backfill, but within a key strictly in order of arrival. An event
+    that a worker took and never reported back is claimed alone.
     """
-    due = ("fetch",) if state == "fetch" else ("ready", "retry")
+    due = ("ready", "retry")
     candidates = connection.execute(
         sa.select(_INBOX.c.ordering_key)
         .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.state.in_(due), _INBOX.c.next_attempt_at <= now)
@@ -121,9 +118,22 @@ def _workable(rows: Sequence[Any], due: tuple[str, ...], now: int, limit: int) -
             held.add(row.ordering_key)
         elif len(chosen) < limit:
             chosen.append(row)
-            if due == ("fetch",):
-                held.add(row.ordering_key)
     return chosen
+
+
+def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: int) -> list[Event]:
+    """Events whose record is to be read. Reading changes nothing, so no lane is taken: an event that is read twice is
+    still worked once."""
+    rows = connection.execute(
+        sa.select(*(_INBOX.c[name] for name in _EVENT_COLUMNS))
+        .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= now)
+        .order_by(_INBOX.c.priority, _INBOX.c.seq)
+        .limit(limit)
+    ).all()
+    if rows:
+        # from now on a later wish to read the same record is a read of its own
+        connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in rows])).values(claims=1))
+    return [Event(*(getattr(row, name) for name in _EVENT_COLUMNS)) for row in rows]
 
 
 def finish(

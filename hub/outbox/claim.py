@@ -37,8 +37,9 @@ _COLUMNS = (
     "state",
     "attempts",
     "stale",
+    "maybe_sent",
+    "first_sent_at",
     "next_attempt_at",
-    "created_at",
 )
 
 
@@ -57,7 +58,8 @@ class Sending:
     vendor_key: str
     attempts: int
     stale: int
-    created_at: int
+    maybe_sent: bool
+    first_sent_at: int
 
 
 def live_connections(connection: Connection) -> list[int]:
@@ -122,7 +124,8 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 vendor_key,
                 row.attempts,
                 row.stale,
-                row.created_at,
+                row.maybe_sent,
+                row.first_sent_at or now,
             )
         )
         changes.append({"_id": row.id, "_body": frozen, "_key": vendor_key})
@@ -135,6 +138,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 attempts=DELIVERY.c.attempts + 1,
                 frozen_body=sa.bindparam("_body"),
                 frozen_key=sa.bindparam("_key"),
+                first_sent_at=sa.func.coalesce(DELIVERY.c.first_sent_at, now),
                 lease_owner=owner,
                 lease_until=now + LEASE_US,
             ),
@@ -198,7 +202,12 @@ def recover(connection: Connection, owner: str | None, now: int) -> list[Any]:
     connection.execute(
         DELIVERY.update()
         .where(found, DELIVERY.c.ladder != "none")
-        .values(state=DeliveryState.RETRY, next_attempt_at=0, reason="the sender stopped while it was being sent")
+        .values(
+            state=DeliveryState.RETRY,
+            next_attempt_at=0,
+            maybe_sent=True,
+            reason="the sender stopped while it was being sent",
+        )
     )
     return list(
         connection.execute(

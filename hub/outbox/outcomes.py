@@ -64,9 +64,8 @@ def commit(
                 case operations.NeedsReconnect():
                     _reconnect(connection, plan, sending, outcome, now)
         if confirmed:
-            effects.append(
-                connection, merchant_id, confirmed, key=vault.data_key(connection, merchant_id, "chain"), now=now
-            )
+            key = vault.data_key(connection, merchant_id, "chain")
+            effects.append(connection, merchant_id, confirmed, key=(key.id, key.key), now=now)
             release_waiting(connection, merchant_id)
         plan.write(connection, (QUESTION,))
     return stale
@@ -156,6 +155,7 @@ def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operat
         sending,
         state=DeliveryState.RETRY,
         next_attempt_at=now + int(wait * 1_000_000),
+        maybe_sent=sending.maybe_sent or outcome.sent,
         reason=outcome.reason,
     )
     if attempt + 1 == TELL_AFTER:

@@ -119,6 +119,7 @@ def plan_delivery(
             "state": DeliveryState.OBSERVED if target.mode == "observe" else state,
             "attempts": 0,
             "stale": 0,
+            "maybe_sent": False,
             "next_attempt_at": 0,
             "lease_until": 0,
             "event_seq": event_seq,

@@ -6,13 +6,28 @@ its restocks. Nothing is sent when it is already right, and never before the sho
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.core.plan import Row, Source
 from hub.core.stock.tables import CHANNEL_LEVEL, LOCATION, STOCK_LEVEL
+
+
+def _load_by_ref(connection: Connection, merchant_id: int, keys: Sequence[tuple[int, str]]) -> Mapping[Any, Row]:
+    rows = connection.execute(
+        sa.select(CHANNEL_LEVEL.c.connection_id, CHANNEL_LEVEL.c.item_ref, CHANNEL_LEVEL.c.item_id).where(
+            CHANNEL_LEVEL.c.merchant_id == merchant_id, CHANNEL_LEVEL.c.item_ref.in_({ref for _, ref in keys})
+        )
+    ).mappings()
+    return {(row["connection_id"], row["item_ref"]): dict(row) for row in rows}
+
+
+#: the item of a vendor's stock record, by (connection id, item ref)
+CHANNEL_LEVEL_BY_REF = Source("channel_level_by_ref", _load_by_ref)
 
 
 @dataclass(frozen=True)

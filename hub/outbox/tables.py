@@ -62,6 +62,10 @@ class Delivery(SQLModel, table=True):
     data_key_id: int | None = bigint(nullable=True)
     state: str
     attempts: int = 0
+    #: an earlier attempt may have arrived
+    maybe_sent: bool = False
+    #: the first attempt, from which the vendor's memory of the key counts
+    first_sent_at: int | None = bigint(nullable=True)
     #: how often a compare-and-set found another value than it was told
     stale: int = 0
     next_attempt_at: int = bigint(default=0)

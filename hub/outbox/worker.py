@@ -21,7 +21,7 @@ from hub.connect.vault import Vault
 from hub.db.engine import Database
 from hub.db.types import now_us
 from hub.outbox import claim, outcomes
-from hub.outbox.plan import release_waiting
+from hub.outbox.plan import DELIVERY, release_waiting
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.outbox")
@@ -168,7 +168,12 @@ class Outbox:
         try:
             link = self._links.open(sending.connection_id)
             outcome = operations.execute(
-                link, sending.operation, sending.body, sending.vendor_key, first_attempt=sending.attempts == 0
+                link,
+                sending.operation,
+                sending.body,
+                sending.vendor_key,
+                first_attempt=not sending.maybe_sent,
+                age_s=(self._clock() - sending.first_sent_at) / 1_000_000,
             )
         except Exception as error:  # noqa: BLE001 - a fault of ours: nothing is known of what was sent
             _log.exception("send failed", delivery=sending.id, operation=sending.operation)
@@ -196,7 +201,7 @@ class Outbox:
             return int(
                 connection.execute(
                     sa.select(sa.func.count())
-                    .select_from(claim.DELIVERY)
-                    .where(claim.DELIVERY.c.state.in_(("planned", "sending", "retry")))
+                    .select_from(DELIVERY)
+                    .where(DELIVERY.c.state.in_(("planned", "sending", "retry")))
                 ).scalar_one()
             )

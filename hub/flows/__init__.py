@@ -1,0 +1,1 @@
+"""Flows: definition, lint, compile, run. `steps/` has one file a step."""

@@ -1,0 +1,230 @@
+"""What runs for a merchant now: its flows of one version each, with everything they were compiled with.
+
+A flow or mapping that does not lint is refused when it is loaded, and the version that ran before goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from hub.connect.registry import Registry, shipped
+from hub.connect.vault import Vault
+from hub.core.ledger.rules import load_rules
+from hub.core.ledger.tables import BOOK
+from hub.core.plan import Plan
+from hub.core.sales.sources import preload as preload_sales
+from hub.db.engine import Database
+from hub.db.tables import Merchant
+from hub.flows.context import MappingFolder, Roles, load_roles
+from hub.flows.definition import LANGUAGE_VERSION, Flow, FlowErrors, load_flow
+from hub.flows.run import Parked, Run, Settings
+from hub.flows.steps import KINDS
+from hub.flows.steps.order_sync import canonical_order
+from hub.flows.tables import FlowActivation, FlowVersion
+from hub.inbox.claim import Event
+from hub.mapping import Problem
+
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+_VERSION = FlowVersion.__table__  # type: ignore[attr-defined]
+_ACTIVATION = FlowActivation.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class FlowFile:
+    """A flow as it is written."""
+
+    name: str
+    file: str
+    text: str
+
+
+@dataclass
+class Loaded:
+    """Flows that were read: those that lint, and what is wrong with the others."""
+
+    flows: list[Flow] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Active:
+    """The flows of one merchant, ready to run."""
+
+    merchant_id: int
+    lanes: int
+    settings: Settings
+    chain_key: tuple[int, bytes]
+    flows: tuple[Flow, ...]
+    _by_event: Mapping[str, tuple[Flow, ...]]
+    _by_record: Mapping[tuple[str, str], tuple[Flow, ...]]
+    _by_manual: Mapping[str, tuple[Flow, ...]]
+
+    def subscribers(self, event: str) -> Sequence[Flow]:
+        """Flows that answer a core event."""
+        return self._by_event.get(event, ())
+
+    def flows_for(self, event: Event) -> Sequence[Flow]:
+        """Flows that an inbox event starts."""
+        if event.kind == "manual":
+            return self._by_manual.get(event.topic, ())
+        info = self.settings.roles.connections.get(event.connection_id or 0)
+        if info is None:
+            return ()
+        return [flow for role in info.roles for flow in self._by_record.get((role, event.record), ())]
+
+    def preload(self, plan: Plan, runs: Iterable[Run]) -> None:
+        """Reads what the orders of a batch are compared with, one query per table."""
+        orders = []
+        for run in runs:
+            if run.trigger.connection is not None and "order" in run.scope:
+                try:
+                    orders.append((run.trigger.connection.id, canonical_order(run)))
+                except Parked:
+                    continue  # said again, with its place, when the step runs
+        if orders:
+            preload_sales(plan, orders)
+
+
+def flow_files(homes: Iterable[Path] = ()) -> list[FlowFile]:
+    """The flows there are, by file name; those of a home take the place of shipped ones. Tests are never flows."""
+    found: dict[str, FlowFile] = {}
+    for folder in (shipped("flows"), *homes):
+        if folder.is_dir():
+            for file in sorted(folder.glob("*.yaml")):
+                if not file.name.endswith(".test.yaml"):
+                    found[file.stem] = FlowFile(file.stem, f"flows/{file.name}", file.read_text("utf-8"))
+    return list(found.values())
+
+
+def load_flows(files: Iterable[FlowFile], roles: Roles, mappings: MappingFolder) -> Loaded:
+    """Compiles flows; all problems of all files are gathered."""
+    loaded = Loaded()
+    names: dict[str, str] = {}
+    for file in files:
+        try:
+            flow = load_flow(file.text, file.file, roles, mappings, KINDS)
+        except FlowErrors as error:
+            loaded.problems += error.problems
+            loaded.broken.add(file.name)
+            continue
+        if flow.name in names:
+            loaded.problems.append(
+                Problem(file.file, 1, 1, "flow-name", f"{flow.name!r} is the name of {names[flow.name]} too", "")
+            )
+            loaded.broken.add(file.name)
+            continue
+        names[flow.name] = file.file
+        loaded.flows.append(flow)
+    return loaded
+
+
+def activate(
+    database: Database,
+    vault: Vault,
+    registry: Registry,
+    merchant_id: int,
+    *,
+    homes: Sequence[Path] = (),
+    now: int,
+) -> tuple[Active, list[Problem]]:
+    """Loads the flows of a merchant and stores their versions. Returns what runs now and what was refused: for a flow
+    that does not lint the version that ran before goes on."""
+    with database.read() as connection:
+        merchant = connection.execute(sa.select(_MERCHANT).where(_MERCHANT.c.id == merchant_id)).one()
+        roles = load_roles(connection, merchant_id, registry)
+        chart = connection.execute(sa.select(BOOK.c.chart).where(BOOK.c.merchant_id == merchant_id)).scalar_one()
+        before = _running(connection, merchant_id)
+        key = vault.data_key(connection, merchant_id, "chain")
+        chain_key = (key.id, key.key)
+    mappings = MappingFolder.standard([home / "mappings" for home in homes])
+    loaded = load_flows(flow_files([home / "flows" for home in homes]), roles, mappings)
+    flows = list(loaded.flows)
+    for name, text in before.items():
+        kept = json.loads(text)
+        if any(problem.file == kept["file"] for problem in loaded.problems) and name not in {f.name for f in flows}:
+            frozen = MappingFolder.frozen(kept["mappings"])
+            flows += load_flows([FlowFile(name, kept["file"], kept["flow"])], roles, frozen).flows
+    _store(database, merchant_id, flows, now)
+    settings = Settings(roles, load_rules(chart), merchant.zone)
+    return build(merchant_id, merchant.lanes, settings, chain_key, flows), loaded.problems
+
+
+def build(
+    merchant_id: int, lanes: int, settings: Settings, chain_key: tuple[int, bytes], flows: Sequence[Flow]
+) -> Active:
+    """Flows by what triggers them."""
+    by_event: dict[str, list[Flow]] = {}
+    by_record: dict[tuple[str, str], list[Flow]] = {}
+    by_manual: dict[str, list[Flow]] = {}
+    for flow in flows:
+        if flow.on.event:
+            by_event.setdefault(flow.on.event, []).append(flow)
+        elif flow.on.manual:
+            by_manual.setdefault(flow.on.manual, []).append(flow)
+        else:
+            by_record.setdefault((str(flow.on.role), str(flow.on.record)), []).append(flow)
+    return Active(
+        merchant_id,
+        lanes,
+        settings,
+        chain_key,
+        tuple(flows),
+        {key: tuple(value) for key, value in by_event.items()},
+        {key: tuple(value) for key, value in by_record.items()},
+        {key: tuple(value) for key, value in by_manual.items()},
+    )
+
+
+def _running(connection: Connection, merchant_id: int) -> dict[str, str]:
+    rows = connection.execute(
+        sa.select(_ACTIVATION.c.flow, _VERSION.c.text)
+        .join(_VERSION, _VERSION.c.hash == _ACTIVATION.c.version_hash)
+        .where(_ACTIVATION.c.merchant_id == merchant_id)
+    )
+    return {row.flow: row.text for row in rows}
+
+
+def _store(database: Database, merchant_id: int, flows: Sequence[Flow], now: int) -> None:
+    with database.write() as connection:
+        known = set(connection.execute(sa.select(_VERSION.c.hash)).scalars())
+        new = {flow.version_hash: flow for flow in flows if flow.version_hash not in known}
+        if new:
+            connection.execute(
+                _VERSION.insert(),
+                [
+                    {
+                        "hash": flow.version_hash,
+                        "name": flow.name,
+                        "text": flow.version_text,
+                        "language_version": LANGUAGE_VERSION,
+                        "created_at": now,
+                    }
+                    for flow in new.values()
+                ],
+            )
+        current = {
+            row.flow: row.version_hash
+            for row in connection.execute(
+                sa.select(_ACTIVATION.c.flow, _ACTIVATION.c.version_hash).where(
+                    _ACTIVATION.c.merchant_id == merchant_id
+                )
+            )
+        }
+        wanted = {flow.name: flow.version_hash for flow in flows}
+        if current == wanted:
+            return
+        connection.execute(_ACTIVATION.delete().where(_ACTIVATION.c.merchant_id == merchant_id))
+        if wanted:
+            connection.execute(
+                _ACTIVATION.insert(),
+                [
+                    {"merchant_id": merchant_id, "flow": name, "version_hash": version, "activated_at": now}
+                    for name, version in wanted.items()
+                ],
+            )

@@ -1,0 +1,372 @@
+"""One batch: claimed events are prepared, worked one after the other on an in-memory plan, and written in one transaction.
+
+An event or a subscriber that is refused drops its part of the plan. If the database refuses the batch, its events are
+done again in one transaction each, and only an event that fails alone is parked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from hub.connect import payload, reads
+from hub.connect.errors import Unreadable
+from hub.connect.tables import Connection as ConnectionTable
+from hub.core.errors import CoreError
+from hub.core.ledger.book import BookLocks, lock_book
+from hub.core.ledger.tables import WRITE_ORDER as LEDGER
+from hub.core.plan import CoreEvent, Plan, PlanConflict
+from hub.core.sales.tables import WRITE_ORDER as SALES
+from hub.core.stock.tables import WRITE_ORDER as STOCK
+from hub.db.engine import Database
+from hub.flows import readback
+from hub.flows.active import Active
+from hub.flows.definition import Flow
+from hub.flows.run import Parked, Run, Stop, Trigger, apply, prepare, start
+from hub.flows.tables import Run as RunTable
+from hub.inbox import claim, lanes
+from hub.inbox.claim import Claim, Event
+from hub.inbox.questions import OPEN_QUESTIONS, QUESTION, raise_question, resolve_question
+from hub.mapping import EvaluationError
+from hub.outbox import plan as outbox_plan
+from hub.records.money import MoneyError
+
+_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
+_RUN = RunTable.__table__  # type: ignore[attr-defined]
+_log = structlog.get_logger("hub.flows")
+#: parents first
+WRITE_ORDER = (
+    *STOCK,
+    *LEDGER,
+    *SALES,
+    _RUN,
+    QUESTION,
+    *outbox_plan.WRITE_ORDER,
+    readback.INBOX,
+    _CONNECTION,
+)
+#: what a run may raise that is the input's fault: a question, never a crash
+REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
+#: core events that one event may cause, so that two flows that feed each other end in a question
+MAX_CHAIN = 200
+
+
+@dataclass
+class Prepared:
+    """An event with its decoded record and the runs it starts."""
+
+    event: Event
+    runs: list[Run] = field(default_factory=list)
+    refusal: Exception | None = None
+    outcome: str | None = None
+    #: the event only says that this record (kind, id) changed
+    hint: tuple[str, str] | None = None
+    #: the system ended the connection
+    disconnect: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an event: `done` or `parked`, and why."""
+
+    state: str
+    reason: str | None
+
+
+class Batch:
+    """Works claimed events of one merchant."""
+
+    def __init__(self, database: Database, locks: BookLocks, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._locks = locks
+        self._clock = clock
+
+    def work(self, claimed: Claim, active: Active) -> list[Outcome]:
+        """Prepares, applies and writes a batch. Raises: LeaseLost when another worker took over; nothing is written then."""
+        prepared = [self._prepare(event, active) for event in claimed.events]
+        try:
+            return self._transaction(claimed, prepared, active)
+        except (DBAPIError, PlanConflict) as error:
+            if len(prepared) == 1:
+                return [self._park_alone(claimed, prepared[0], active, error)]
+            _log.warning("batch refused, one by one", events=len(prepared), reason=_short(error))
+        outcomes = []
+        for event in claimed.events:
+            alone = Claim(claimed.merchant_id, claimed.owner, {event.lane: claimed.fences[event.lane]}, [event])
+            one = self._prepare(event, active)
+            try:
+                outcomes += self._transaction(alone, [one], active)
+            except (DBAPIError, PlanConflict) as error:
+                outcomes.append(self._park_alone(alone, one, active, error))
+        return outcomes
+
+    # -- prepare: no lock ---------------------------------------------------------------------------------------
+
+    def _prepare(self, event: Event, active: Active) -> Prepared:
+        made = Prepared(event)
+        try:
+            trigger = self._trigger(event, active, made)
+            flows = active.flows_for(event) if trigger is not None else []
+            if trigger is None:
+                return made
+            if not flows:
+                made.outcome = "no flow for it"
+            for flow in flows:
+                run = start(flow, trigger, active.settings)
+                try:
+                    prepare(run)
+                except Stop as stop:
+                    run.next_step = -1
+                    run.scope["stopped"] = str(stop)
+                made.runs.append(run)
+        except (*REFUSALS, Unreadable) as error:
+            made.refusal = error
+        return made
+
+    def _trigger(self, event: Event, active: Active, made: Prepared) -> Trigger | None:
+        """What starts the runs of an event; None for a hint, which only asks for a read, and for the end of a connection."""
+        info = active.settings.roles.connections.get(event.connection_id or 0)
+        if event.kind == "manual":
+            record = payload.decode(event.body or b"null")
+            return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record)
+        if info is None:
+            raise Parked("connection.unknown", f"connection {event.connection_id} is not there")
+        if event.kind == "read":
+            record = payload.decode(event.reads or b"null")
+            if record is None:
+                raise Parked("record.gone", f"{event.record} {event.record_id} is no longer at {info.name}")
+        else:
+            connector = active.settings.roles.connector(info)
+            found = reads.decode(connector, event.topic, {}, event.body or b"", info.settings)
+            if found.disconnect:
+                made.disconnect, made.outcome = True, "the system ended the connection"
+                return None
+            if found.hint:
+                made.hint, made.outcome = (
+                    (found.record, (found.ordering_key or ":").partition(":")[2]),
+                    "read asked for",
+                )
+                return None
+            record = found.data
+        name = f"{info.connector}.{event.record}"
+        return Trigger(event.seq, name, event.ordering_key, event.ordering_key, record, info)
+
+    # -- apply: the book is held --------------------------------------------------------------------------------
+
+    def _transaction(self, claimed: Claim, prepared: Sequence[Prepared], active: Active) -> list[Outcome]:
+        now = self._clock()
+        self._database.ids.ensure(400 * len(prepared) + 1_000)
+        with ExitStack() as stack:
+            if self._database.sqlite:
+                # planned outside the writers' lock: the book's own lock keeps its state still
+                stack.enter_context(self._locks.hold(claimed.merchant_id))
+                with self._database.read() as connection:
+                    plan = self._plan(connection, claimed, prepared, active, now)
+                    outcomes = [self._apply(one, plan, active) for one in prepared]
+                connection = stack.enter_context(self._database.write())
+            else:
+                connection = stack.enter_context(self._database.write())
+                lock_book(connection, claimed.merchant_id)
+                lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
+                plan = self._plan(connection, claimed, prepared, active, now)
+                outcomes = [self._apply(one, plan, active) for one in prepared]
+            lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
+            plan.write(connection, WRITE_ORDER)
+            outbox_plan.release_waiting(connection, claimed.merchant_id)
+            claim.finish(connection, claimed.events, [(o.state, o.reason) for o in outcomes], now)
+        return outcomes
+
+    def _plan(self, connection: Any, claimed: Claim, prepared: Sequence[Prepared], active: Active, now: int) -> Plan:
+        plan = Plan(claimed.merchant_id, connection, self._database.ids, now)
+        plan.chain_key = active.chain_key
+        active.preload(plan, [run for one in prepared for run in one.runs])
+        return plan
+
+    def _apply(self, one: Prepared, plan: Plan, active: Active) -> Outcome:
+        mark = plan.mark()
+        if one.refusal is not None:
+            return self._parked(one, plan, one.refusal, None)
+        if one.hint is not None:
+            readback.schedule(plan, one.event, *one.hint, active.lanes)
+        if one.disconnect:
+            self._disconnect(one.event, plan)
+        changed: list[str] = []
+        for run in one.runs:
+            first_event = len(plan.events)
+            try:
+                self._run(run, plan)
+            except REFUSALS as error:
+                plan.rollback(mark)
+                return self._parked(one, plan, error, run)
+            changed += run.changed
+            for record, record_id in run.reads:
+                if one.event.kind != "read":
+                    readback.schedule(plan, one.event, record, record_id, active.lanes)
+            self._dispatch(plan, first_event, one.event, active)
+        return Outcome("done", one.outcome or ", ".join(changed)[:400] or None)
+
+    def _run(self, run: Run, plan: Plan) -> None:
+        run.id = self._database.ids.next()
+        state, reason = "done", None
+        if run.next_step < 0:
+            state, reason = "stopped", str(run.scope["stopped"])
+        else:
+            try:
+                apply(run, plan)
+            except Stop as stop:
+                state, reason = "stopped", str(stop)
+        self._record(run, plan, state, reason)
+
+    def _record(self, run: Run, plan: Plan, state: str, reason: str | None) -> None:
+        if state == "stopped" and reason == "when":
+            return  # a flow that this event was never meant for leaves no run
+        plan.insert(
+            _RUN,
+            {
+                "id": run.id,
+                "event_seq": run.trigger.event_seq,
+                "flow": run.flow.name,
+                "version_hash": run.flow.version_hash,
+                "trigger": run.trigger.name if run.trigger.core else None,
+                "subject": run.trigger.subject if run.trigger.core else None,
+                "state": state,
+                "reason": reason,
+                "changed": ", ".join(run.changed),
+                "scope": None,
+                "started_at": plan.now,
+            },
+        )
+
+    # -- core events --------------------------------------------------------------------------------------------
+
+    def _dispatch(self, plan: Plan, first: int, event: Event, active: Active) -> None:
+        """Hands core events to their subscribers, those that subscribers cause included."""
+        index = first
+        while index < len(plan.events):
+            happened = plan.events[index]
+            index += 1
+            if index - first > MAX_CHAIN:
+                raise_question(
+                    plan,
+                    kind="flow.loop",
+                    subject=f"event:{event.seq}",
+                    reason=f"one event caused more than {MAX_CHAIN} others: flows feed each other",
+                    event_seq=event.seq,
+                )
+                return
+            if happened.name == "question.raised":
+                self._raise(plan, happened, event)
+            elif happened.name == "question.resolved":
+                resolve_question(plan, kind=happened.record["kind"], subject=happened.subject)
+            else:
+                for flow in active.subscribers(happened.name):
+                    self._subscriber(flow, happened, plan, event, active)
+
+    def _subscriber(self, flow: Flow, happened: CoreEvent, plan: Plan, event: Event, active: Active) -> None:
+        trigger = Trigger(event.seq, happened.name, happened.subject, happened.subject, happened.record, core=True)
+        run = start(flow, trigger, active.settings)
+        mark = plan.mark()
+        try:
+            try:
+                prepare(run)
+            except Stop as stop:
+                run.next_step, run.scope["stopped"] = -1, str(stop)
+            self._run(run, plan)
+        except REFUSALS as error:
+            plan.rollback(mark)
+            run.id = self._database.ids.next()
+            self._record(run, plan, "parked", str(error))
+            kind, reason, details, answers = _question_of(error)
+            raise_question(
+                plan,
+                kind=kind,
+                subject=f"{happened.subject}:{flow.name}",
+                reason=f"flow {flow.name}: {reason}",
+                details=details,
+                answers=answers or [{"answer": "replay", "text": "Run it again"}],
+                event_seq=event.seq,
+                run_id=run.id,
+            )
+
+    @staticmethod
+    def _raise(plan: Plan, happened: CoreEvent, event: Event) -> None:
+        raise_question(
+            plan,
+            kind=happened.record["kind"],
+            subject=happened.subject,
+            reason=happened.record["reason"],
+            details=happened.record.get("details"),
+            answers=happened.record.get("answers", ()),
+            event_seq=event.seq,
+        )
+
+    @staticmethod
+    def _disconnect(event: Event, plan: Plan) -> None:
+        plan.update(_CONNECTION, {"id": event.connection_id}, status="reconnect_needed")
+        raise_question(
+            plan,
+            kind="connection.reconnect",
+            subject=f"connection:{event.connection_id}",
+            reason="the system ended the connection: connect it again. Its deliveries wait.",
+            details={"connection_id": event.connection_id},
+            event_seq=event.seq,
+        )
+
+    # -- refusals -----------------------------------------------------------------------------------------------
+
+    def _parked(self, one: Prepared, plan: Plan, error: Exception, run: Run | None) -> Outcome:
+        event = one.event
+        kind, reason, details, answers = _question_of(error)
+        if run is not None:
+            run.id = self._database.ids.next()
+            self._record(run, plan, "parked", reason)
+        question = raise_question(
+            plan,
+            kind=kind,
+            subject=event.ordering_key,
+            reason=reason,
+            details={**details, "event": event.seq, "topic": event.topic, "record": event.record_id},
+            answers=answers or [{"answer": "replay", "text": "Work it again"}, {"answer": "drop", "text": "Let it be"}],
+            event_seq=event.seq,
+            run_id=run.id if run is not None else None,
+        )
+        return Outcome("parked", f"question {question}: {reason}"[:400])
+
+    def park_crashing(self, claimed: Claim, active: Active) -> list[Outcome]:
+        """Parks an event that stopped its worker again and again while it was worked alone."""
+        event = claimed.events[0]
+        reason = f"it stopped its worker {event.claims} times"
+        return self._transaction(claimed, [Prepared(event, refusal=Parked("event.crashes", reason))], active)
+
+    def _park_alone(self, claimed: Claim, one: Prepared, active: Active, error: Exception) -> Outcome:
+        """An event that the database refuses even alone."""
+        _log.error("event refused by the database", event=one.event.seq, reason=_short(error))
+        alone = Prepared(one.event, refusal=Parked("event.refused", f"the database refused it: {_short(error)}"))
+        return self._transaction(claimed, [alone], active)[0]
+
+
+def _question_of(error: Exception) -> tuple[str, str, dict[str, Any], Sequence[dict[str, Any]]]:
+    if isinstance(error, (Parked, CoreError)):
+        return error.kind, str(error), dict(error.details), list(error.answers)
+    if isinstance(error, EvaluationError):
+        return "mapping.error", str(error), {"field": error.field, "expression": error.expression}, []
+    if isinstance(error, MoneyError):
+        return "record.money", str(error), {}, []
+    path = getattr(error, "path", None)
+    return "record.unreadable", str(error), {"path": path} if path else {}, []
+
+
+def _short(error: Exception) -> str:
+    """A database error without its parameters, which may hold personal data."""
+    origin = getattr(error, "orig", None)
+    return f"{type(error).__name__}: {origin if origin is not None else error}"[:300]
+
+
+def questions_preload(plan: Plan, subjects: Iterable[tuple[str, str]]) -> None:
+    """Reads the open questions that a batch may meet with one query."""
+    plan.preload(OPEN_QUESTIONS, subjects)

@@ -1,0 +1,39 @@
+"""The steps of the language, one file each. A file holds the step's settings, how it is compiled and what it does."""
+
+from __future__ import annotations
+
+from hub.flows.definition import StepKind
+from hub.flows.steps import (
+    deliver,
+    emit,
+    item_sync,
+    lookup,
+    map,
+    order_sync,
+    set,
+    shipment_record,
+    stock_move,
+    stock_observe,
+    stop,
+    validate,
+    when,
+)
+
+KINDS: dict[str, StepKind] = {
+    module.KIND.name: module.KIND
+    for module in (
+        map,
+        set,
+        validate,
+        when,
+        lookup,
+        order_sync,
+        stock_move,
+        stock_observe,
+        item_sync,
+        shipment_record,
+        deliver,
+        emit,
+        stop,
+    )
+}

@@ -1,0 +1,109 @@
+"""`deliver`: plans one write to the system that plays a role. It is sent after the commit, in order, and once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hub.connect.manifest import Operation
+from hub.flows.context import ConnectionInfo
+from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.run import Parked, Run, Stop
+from hub.mapping import Expression
+from hub.outbox.bodies import BodyError
+from hub.outbox.plan import DeliveryConflict, Target, plan_delivery
+
+
+class Config(StepConfig):
+    """`key` identifies the write for ever (`invoice.number`); the same key with other content is a question. `body` is
+    what to send, else the result of the last `map`. `connection` is the id of one connection of the role, where it has
+    several."""
+
+    role: str
+    operation: str
+    key: str
+    body: str | None = None
+    connection: str | None = None
+    state: bool | None = None
+
+
+@dataclass
+class Deliver:
+    config: Config
+    key: Expression
+    body: Expression | None
+    connection: Expression | None
+    operations: dict[int, Operation]
+    needs_plan: bool = field(default=True, init=False)
+
+    def run(self, run: Run) -> None:
+        info = self._connection(run)
+        operation = self.operations.get(info.id) or run.settings.roles.operation(info, self.config.operation)
+        if operation is None:
+            raise Parked("operation.missing", f"{info.connector} has no operation {self.config.operation}")
+        key = self.key.evaluate(run.scope)
+        if key is None or key == "" or isinstance(key, (dict, list, bool)):
+            raise Parked(
+                "delivery.key", f"the key of {self.config.operation} is {key!r}: it must be a text or a number"
+            )
+        state = operation.state if self.config.state is None else self.config.state
+        body = None
+        if not state:
+            body = self.body.evaluate(run.scope) if self.body is not None else run.scope.get("payload")
+        trigger = run.trigger
+        try:
+            delivery = plan_delivery(
+                run.book,
+                Target(info.id, info.mode, self.config.operation, run.settings.roles.ladder(info, operation), state),
+                key=str(key),
+                body=body,
+                ordering_key=trigger.subject if trigger.core else trigger.ordering_key,
+                event_seq=trigger.event_seq,
+                run_id=run.id,
+            )
+        except DeliveryConflict as error:
+            raise Parked(
+                "delivery.conflict", str(error), details={"operation": self.config.operation, "key": str(key)}
+            ) from None
+        except BodyError as error:
+            raise Parked("delivery.body", f"{self.config.operation} {key}: {error}") from None
+        run.changed.append(f"delivery {delivery}")
+
+    def _connection(self, run: Run) -> ConnectionInfo:
+        bound = run.settings.roles.of(self.config.role)
+        if self.connection is not None:
+            wanted = self.connection.evaluate(run.scope)
+            bound = [info for info in bound if info.id == wanted]
+        if not bound:
+            raise Stop(f"no connection plays the role {self.config.role}")
+        if len(bound) > 1:
+            raise Parked(
+                "role.several", f"{len(bound)} connections play the role {self.config.role}: name one in `connection`"
+            )
+        return bound[0]
+
+
+def compile_step(config: Config, context: StepContext) -> Deliver | None:
+    key = context.expression(config.key, "key")
+    body = context.expression(config.body, "body") if config.body is not None else None
+    connection = context.expression(config.connection, "connection") if config.connection is not None else None
+    bound = context.roles.of(config.role)
+    operations: dict[int, Operation] = {}
+    for info in bound:
+        known = context.roles.connector(info).manifest.operations
+        if config.operation not in known:
+            context.problem(
+                "operation-unknown",
+                f"{info.connector} has no operation {config.operation!r}",
+                f"one of: {', '.join(sorted(known))}",
+                "operation",
+            )
+        else:
+            operations[info.id] = known[config.operation]
+    if len(bound) > 1 and config.connection is None:
+        context.problem(
+            "role-several", f"{len(bound)} connections play the role {config.role}", "name one in `connection`", "role"
+        )
+    return None if key is None else Deliver(config, key, body, connection, operations)
+
+
+KIND = StepKind("deliver", Config, compile_step)  # type: ignore[arg-type]

@@ -1,0 +1,37 @@
+"""`validate`: parks the run with a question unless a condition holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.run import Parked, Run
+from hub.mapping import Expression
+
+
+class Config(StepConfig):
+    """`that` must be true; `else` is the text of the question."""
+
+    that: str
+    otherwise: str = Field(alias="else")
+
+
+@dataclass
+class Validate:
+    condition: Expression
+    text: str
+    needs_plan: bool = field(default=False, init=False)
+
+    def run(self, run: Run) -> None:
+        if not self.condition.evaluate(run.scope):
+            raise Parked("validate", self.text, details={"that": self.condition.text})
+
+
+def compile_step(config: Config, context: StepContext) -> Validate | None:
+    condition = context.expression(config.that, "that")
+    return None if condition is None else Validate(condition, config.otherwise)
+
+
+KIND = StepKind("validate", Config, compile_step)  # type: ignore[arg-type]

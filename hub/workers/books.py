@@ -1,0 +1,90 @@
+"""The worker of the books: claims events of one merchant after the other and works them in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+import structlog
+
+from hub.db.engine import Database
+from hub.flows.active import Active
+from hub.flows.batch import Batch
+from hub.inbox import claim, lanes
+from hub.inbox.tables import Inbox, Lane
+from hub.workers.loop import Loop
+
+_LANE = Lane.__table__  # type: ignore[attr-defined]
+_INBOX = Inbox.__table__  # type: ignore[attr-defined]
+_log = structlog.get_logger("hub.books")
+
+
+class BooksWorker:
+    """One thread that works events. Merchants take turns."""
+
+    def __init__(
+        self,
+        database: Database,
+        batch: Batch,
+        active: Callable[[int], Active],
+        owner: str,
+        clock: Callable[[], int],
+        committed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._batch = batch
+        self._active = active
+        self._owner = f"{owner}-books"
+        self._clock = clock
+        self._committed = committed
+        self._last_merchant = 0
+        self._loop = Loop("books", self.work_once)
+
+    def start(self) -> None:
+        self._loop.start()
+
+    def wake(self) -> None:
+        self._loop.wake()
+
+    def stop(self) -> None:
+        self._loop.stop()
+        with self._database.write() as connection:
+            lanes.release(connection, self._owner)
+
+    def release_all(self) -> None:
+        """Takes back the leases of an earlier process. Only where one process owns the database."""
+        with self._database.write() as connection:
+            connection.execute(_LANE.update().values(owner=None, until=0))
+
+    def work_once(self) -> bool:
+        """Works one batch. Returns whether there was one."""
+        now = self._clock()
+        with self._database.read() as connection:
+            due = claim.due_merchants(connection, now)
+        if not due:
+            return False
+        merchant_id = next((m for m in due if m > self._last_merchant), due[0])
+        self._last_merchant = merchant_id
+        active = self._active(merchant_id)
+        with self._database.write() as connection:
+            claimed = claim.claim(connection, merchant_id, owner=self._owner, now=now)
+        if claimed is None:
+            return False
+        try:
+            if len(claimed.events) == 1 and claimed.events[0].claims >= claim.MAX_LONE_CLAIMS:
+                self._batch.park_crashing(claimed, active)
+            else:
+                self._batch.work(claimed, active)
+        except lanes.LeaseLost as lost:
+            _log.warning("lease lost", reason=str(lost))
+            return True
+        self._committed()
+        return True
+
+    def open_count(self) -> int:
+        """Events that can still be worked without a person."""
+        with self._database.read() as connection:
+            statement = (
+                sa.select(sa.func.count()).select_from(_INBOX).where(_INBOX.c.state.in_(("fetch", "ready", "retry")))
+            )
+            return int(connection.execute(statement).scalar_one())

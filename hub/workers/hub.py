@@ -1,0 +1,148 @@
+"""One hub in one process: its parts, opened and closed together. The embedded default runs all of them in threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from hub.connect.links import Links
+from hub.connect.registry import Registry
+from hub.connect.vault import Vault, load_root_keys
+from hub.core.ledger.book import BookLocks
+from hub.db.engine import Database
+from hub.db.tables import Merchant
+from hub.db.types import now_us
+from hub.flows.active import Active, activate
+from hub.flows.batch import Batch
+from hub.inbox.receive import Intake
+from hub.mapping import Problem
+from hub.outbox.worker import Outbox
+from hub.workers.books import BooksWorker
+from hub.workers.fetch import FetchWorker
+from hub.workers.polling import Poller
+from hub.workers.settings import Settings
+
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+_log = structlog.get_logger("hub")
+
+
+class Hub:
+    """The parts of a hub. `start` runs them in threads; without it, `run_until_idle` works what is there."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        registry: Registry,
+        *,
+        homes: Sequence[Path] = (),
+        clock: Callable[[], int] = now_us,
+        poll_seconds: int = 0,
+        outbox_threads: int = 8,
+    ) -> None:
+        self.database = database
+        self.vault = vault
+        self.registry = registry
+        self.homes = list(homes)
+        self.clock = clock
+        #: names this process in leases; the pid alone may come again after a restart
+        self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self.links = Links(registry, vault, database)
+        self.problems: list[Problem] = []
+        self._actives: dict[int, Active] = {}
+        self._actives_lock = threading.Lock()
+        self._started = False
+        self.intake = Intake(database, self._wake)
+        self.outbox = Outbox(
+            database,
+            self.links,
+            vault,
+            owner=self.owner,
+            threads=outbox_threads,
+            clock=clock,
+            import_pending=lambda connection_id: self.poller.soon(connection_id),
+        )
+        self.books = BooksWorker(
+            database, Batch(database, BookLocks(), clock), self.active, self.owner, clock, self._news
+        )
+        self.fetch = FetchWorker(database, self.links, self.owner, clock, self.books.wake)
+        self.poller = Poller(database, self.links, registry, self.active, clock, poll_seconds, self._wake)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Hub:
+        """Opens the hub of a home. Raises: VaultError when there is no key."""
+        database = Database(settings.url)
+        vault = Vault(load_root_keys(settings.home), database.ids)
+        return cls(
+            database,
+            vault,
+            Registry.discover(settings.home),
+            homes=[settings.home],
+            poll_seconds=settings.poll_seconds,
+        )
+
+    def merchants(self) -> list[int]:
+        with self.database.read() as connection:
+            return list(connection.execute(sa.select(_MERCHANT.c.id).order_by(_MERCHANT.c.id)).scalars())
+
+    def active(self, merchant_id: int) -> Active:
+        """What runs for a merchant now."""
+        with self._actives_lock:
+            known = self._actives.get(merchant_id)
+            if known is None:
+                self.database.ids.ensure(100)
+                known, problems = activate(
+                    self.database, self.vault, self.registry, merchant_id, homes=self.homes, now=self.clock()
+                )
+                self._actives[merchant_id] = known
+                self.problems = problems
+            return known
+
+    def reload(self) -> list[Problem]:
+        """Reads flows, mappings, connections and roles again. A flow that does not lint is refused and the version that
+        ran goes on; what is wrong is returned."""
+        with self._actives_lock:
+            self._actives.clear()
+        self.problems = []
+        for merchant_id in self.merchants():
+            self.active(merchant_id)
+        return self.problems
+
+    def start(self) -> None:
+        """Starts the workers."""
+        self._started = True
+        if self.database.sqlite:
+            self.books.release_all()
+        self.outbox.start()
+        self.books.start()
+        self.fetch.start()
+        self.poller.start()
+
+    def stop(self) -> None:
+        """Stops the workers in order: no new work is taken, what is being sent is waited for."""
+        if self._started:
+            self.poller.stop()
+            self.fetch.stop()
+            self.books.stop()
+            self.outbox.stop()
+        self.intake.close()
+        self.links.close()
+        self.database.dispose()
+
+    def run_until_idle(self) -> None:
+        """Works everything that can be worked now, in this thread; for a hub that was not started."""
+        while self.books.work_once() or self.fetch.fetch_once() or self.outbox.run_until_idle():
+            pass
+
+    def _wake(self) -> None:
+        self.books.wake()
+
+    def _news(self) -> None:
+        """A batch was committed: there may be something to send or to read."""
+        self.outbox.wake()
+        self.fetch.wake()

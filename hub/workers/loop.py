@@ -1,0 +1,48 @@
+"""A thread that works while there is work and sleeps until it is woken or a time has passed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+_log = structlog.get_logger("hub.workers")
+
+
+class Loop:
+    """Calls `work` again and again; it says whether it did something. A fault is logged and the loop goes on."""
+
+    def __init__(self, name: str, work: Callable[[], bool], *, idle_s: float = 0.5) -> None:
+        self._name = name
+        self._work = work
+        self._idle_s = idle_s
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self, timeout: float = 30) -> None:
+        """Ends the loop after the work at hand."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                busy = self._work()
+            except Exception:  # noqa: BLE001 - what failed is still in its table; the loop goes on
+                _log.exception("worker failed", worker=self._name)
+                busy = False
+                self._stopping.wait(0.5)
+            if not busy:
+                self._wake.wait(self._idle_s)

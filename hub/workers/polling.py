@@ -1,0 +1,198 @@
+"""Polling finds what no webhook told, and the sweeper what a lost wake-up or a crash left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import sqlalchemy as sa
+import structlog
+
+from hub.connect import errors, reads
+from hub.connect.links import Links
+from hub.connect.registry import Registry
+from hub.connect.tables import Connection as ConnectionTable
+from hub.connect.tables import PollCursor
+from hub.core.sales.tables import SALES_ORDER
+from hub.db.engine import Database
+from hub.db.types import instant_us
+from hub.flows.active import Active
+from hub.inbox.receive import Received, dedup_key, insert_events
+from hub.workers.loop import Loop
+
+_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
+_CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
+_log = structlog.get_logger("hub.poll")
+#: pages of one poll, so that one connection does not keep the others waiting
+_MAX_PAGES = 40
+
+
+class Poller:
+    """One thread that polls connections when they are due."""
+
+    def __init__(
+        self,
+        database: Database,
+        links: Links,
+        registry: Registry,
+        active: Callable[[int], Active],
+        clock: Callable[[], int],
+        poll_seconds: int,
+        found: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._links = links
+        self._registry = registry
+        self._active = active
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._found = found
+        self._due: dict[tuple[int, str], int] = {}
+        self._lock = threading.Lock()
+        self._loop = Loop("poll", self._poll_due, idle_s=1.0)
+
+    def start(self) -> None:
+        self._loop.start()
+
+    def stop(self) -> None:
+        self._loop.stop()
+
+    def soon(self, connection_id: int) -> None:
+        """Polls a connection as soon as possible."""
+        with self._lock:
+            for key in self._due:
+                if key[0] == connection_id:
+                    self._due[key] = 0
+        self._loop.wake()
+
+    def _poll_due(self) -> bool:
+        now = self._clock()
+        did = False
+        for connection_id, merchant_id, connector in self._connections():
+            for record, spec in self._registry.get(connector).manifest.records.items():
+                if not spec.poll:
+                    continue
+                every = (self._poll_seconds or spec.interval) * 1_000_000
+                with self._lock:
+                    # a connection that is new here is polled after one interval: its webhooks come first
+                    due = self._due.setdefault((connection_id, record), now + every)
+                    if due > now:
+                        continue
+                    self._due[(connection_id, record)] = now + every
+                try:
+                    self.poll(merchant_id, connection_id, record)
+                    did = True
+                except errors.ConnectError as error:
+                    _log.warning("poll failed", connection=connection_id, record=record, reason=str(error)[:200])
+        return did
+
+    def _connections(self) -> list[tuple[int, int, str]]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(_CONNECTION.c.id, _CONNECTION.c.merchant_id, _CONNECTION.c.connector)
+                .where(_CONNECTION.c.status == "connected")
+                .order_by(_CONNECTION.c.id)
+            )
+            return [(row.id, row.merchant_id, row.connector) for row in rows]
+
+    def poll_all(self, connection_id: int) -> int:
+        """Polls all records of a connection now. Returns how many records are to be read. Raises: ConnectError."""
+        count = 0
+        for known, merchant_id, connector in self._connections():
+            if known == connection_id:
+                for record, spec in self._registry.get(connector).manifest.records.items():
+                    if spec.poll:
+                        count += self.poll(merchant_id, connection_id, record)
+        return count
+
+    def poll(self, merchant_id: int, connection_id: int, record: str) -> int:
+        """Asks what changed and plans the read of what we do not have; the cursor commits with the page it covers."""
+        link = self._links.open(connection_id)
+        lanes = self._active(merchant_id).lanes
+        found = 0
+        for _ in range(_MAX_PAGES):
+            with self._database.read() as connection:
+                cursor = connection.execute(
+                    sa.select(_CURSOR.c.cursor).where(
+                        _CURSOR.c.merchant_id == merchant_id,
+                        _CURSOR.c.connection_id == connection_id,
+                        _CURSOR.c.record == record,
+                    )
+                ).scalar_one_or_none()
+            page = reads.poll(link, record, cursor)
+            self._database.ids.ensure(10)
+            with self._database.write() as connection:
+                unknown = self._unknown(connection, merchant_id, connection_id, record, page.items)
+                new = insert_events(
+                    connection,
+                    [
+                        Received(
+                            merchant_id=merchant_id,
+                            connection_id=connection_id,
+                            kind="poll",
+                            topic=f"poll/{record}",
+                            record=record,
+                            record_id=record_id,
+                            ordering_key=reads.ordering_key(connection_id, record, record_id),
+                            lanes=lanes,
+                            body=None,
+                            stamp=stamp,
+                            dedup=dedup_key("poll", record, record_id, stamp),
+                            state="fetch",
+                        )
+                        for record_id, stamp in unknown
+                    ],
+                    self._clock(),
+                )
+                self._store(connection, merchant_id, connection_id, record, page.cursor, cursor is None)
+            found += sum(new)
+            if not page.more:
+                break
+        if found:
+            self._found()
+        return found
+
+    @staticmethod
+    def _unknown(
+        connection: sa.Connection,
+        merchant_id: int,
+        connection_id: int,
+        record: str,
+        items: list[tuple[str, str | None]],
+    ) -> list[tuple[str, str | None]]:
+        """The records that are newer than what is booked."""
+        if record != "order" or not items:
+            return items
+        booked = {
+            row.external_id: row.header_as_of
+            for row in connection.execute(
+                sa.select(SALES_ORDER.c.external_id, SALES_ORDER.c.header_as_of).where(
+                    SALES_ORDER.c.merchant_id == merchant_id,
+                    SALES_ORDER.c.connection_id == connection_id,
+                    SALES_ORDER.c.external_id.in_([record_id for record_id, _ in items]),
+                )
+            )
+        }
+        return [
+            (record_id, stamp)
+            for record_id, stamp in items
+            if record_id not in booked or stamp is None or instant_us(stamp) > booked[record_id]
+        ]
+
+    def _store(
+        self, connection: sa.Connection, merchant_id: int, connection_id: int, record: str, cursor: str, first: bool
+    ) -> None:
+        values = {"cursor": cursor, "updated_at": self._clock()}
+        if first:
+            row = {"merchant_id": merchant_id, "connection_id": connection_id, "record": record, **values}
+            connection.execute(_CURSOR.insert(), [{"id": self._database.ids.next(), **row}])
+        else:
+            connection.execute(
+                _CURSOR.update()
+                .where(
+                    _CURSOR.c.merchant_id == merchant_id,
+                    _CURSOR.c.connection_id == connection_id,
+                    _CURSOR.c.record == record,
+                )
+                .values(values)
+            )

@@ -1,0 +1,54 @@
+"""Settings from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """`HUB_HOME` is the folder of a hub: its database, its key, and the flows, mappings and connectors that override
+    shipped ones. `HUB_DATABASE_URL` names another database; `HUB_DATABASE_ADMIN_URL` the role that owns and migrates it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
+
+    home: Path = Path("hub-home")
+    database_url: str = ""
+    database_admin_url: str = ""
+    bind: str = "127.0.0.1:8484"
+    public_url: str = ""
+    #: seconds between polls of a connection; 0: as its connector says
+    poll_seconds: int = Field(default=0, ge=0)
+    log_level: str = "info"
+
+    @field_validator("bind")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError("HUB_BIND is host:port, for example 127.0.0.1:8484")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("HUB_PUBLIC_URL is a URL that systems outside reach, for example https://hub.example.com")
+        return value.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'hub.sqlite'}"
+
+    @property
+    def host(self) -> str:
+        return self.bind.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.bind.rpartition(":")[2])
