@@ -30,7 +30,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from .sandbox_bodies import Refused, bad_value, missing, not_found, unsupported
-from .sandbox_books import BY_NAME, KINDS, TAX_RATES, Books, Settings
+from .sandbox_books import Books
+from .sandbox_company import BY_NAME, KINDS, TAX_RATES, Settings
 from .sandbox_control import Controlled, encode
 from .sandbox_oauth import REFRESH_SECONDS, OAuth, OAuthError
 from .sandbox_query import parse as parse_query
@@ -137,7 +138,7 @@ class Sandbox:
         if not text:
             raise missing("query")
         query = parse_query(text)
-        found = query.run(self.books.all(query.entity))
+        found = self.books.query(query)
         if query.count:
             return self._wrapped("QueryResponse", {"totalCount": len(found)})
         page = query.page(found)

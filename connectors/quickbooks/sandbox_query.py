@@ -73,7 +73,7 @@ class Query:
     start: int
     most: int
 
-    def run(self, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def run(self, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """The records that match, in order, before paging."""
         asks_active = any(condition.field == "Active" for condition in self.conditions)
         hide = self.entity in INACTIVE_HIDDEN and not asks_active
@@ -86,7 +86,7 @@ class Query:
             found.sort(key=lambda record, field=field: _sortable(_value(record, field)), reverse=descending)
         return found
 
-    def page(self, found: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def page(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """One page of what was found, with only the fields asked for."""
         page = found[self.start - 1 : self.start - 1 + self.most]
         if not self.fields:

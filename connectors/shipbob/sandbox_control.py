@@ -1,6 +1,6 @@
 """What a sandbox offers beside the vendor's routes: planted faults, a log of requests, a dump of its state.
 
-A connector folder stands alone (it can be copied to another hub), so each folder with an HTTP sandbox holds the same copy of
+A connector folder stands alone (it can be copied to another hub), so the folders of QuickBooks and ShipBob each hold a copy of
 this file; a test keeps the copies equal.
 
 Routes, answered to loopback only and without credentials:
@@ -124,7 +124,9 @@ class Controlled:
             await _cut(receive, send)
             return
         else:
+            entry["status"] = 500  # should the sandbox itself fail
             answer = await self._work(scope, body)
+            entry["status"] = None
             if fault and kind == "status_after":
                 answer = fault.answer()
             elif kind == "drop_after":
