@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hub.connect import payload
 from hub.connect.client import Answer
@@ -77,7 +76,7 @@ def _request(link: Link, grant: str, fields: dict[str, str]) -> Tokens:
     sent = {**fields, **auth.token_parameters.get(grant, {})}
     headers = {"accept": "application/json"}
     if auth.client == "basic":
-        pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
+        pair = f"{client_id}:{client_secret}"
         headers["authorization"] = "Basic " + b64encode(pair.encode()).decode()
     else:
         sent |= {"client_id": client_id, "client_secret": client_secret}

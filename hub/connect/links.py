@@ -15,7 +15,7 @@ from sqlalchemy import Connection as DbConnection
 from hub.connect import grants, payload
 from hub.connect.client import Client
 from hub.connect.errors import ConnectError, ReconnectNeeded
-from hub.connect.manifest import Manifest, OAuth2
+from hub.connect.manifest import Manifest, OAuth2, Operation
 from hub.connect.registry import Connector, Registry
 from hub.connect.tables import Connection
 from hub.connect.vault import Vault
@@ -29,6 +29,10 @@ _FRESH_S = 2.0
 
 class UnknownConnection(ConnectError):
     """There is no connection with this id or name."""
+
+
+class UnknownOperation(ConnectError):
+    """The connector has no operation of this name."""
 
 
 class SettingsError(ValueError):
@@ -60,9 +64,24 @@ class Link:
     def __repr__(self) -> str:
         return f"Link({self.id}, {self.name!r}, {self.connector.name!r})"
 
+    def operation(self, name: str) -> Operation:
+        """An operation as its manifest declares it. Raises: UnknownOperation."""
+        try:
+            return self.connector.manifest.operations[name]
+        except KeyError:
+            raise UnknownOperation(f"{self.connector.name} has no operation {name!r}") from None
+
     @property
     def database(self) -> Database:
         return self._links.database
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can be used: one by OAuth needs its first tokens, or client credentials to ask for them."""
+        auth = self.connector.manifest.auth
+        if not isinstance(auth, OAuth2) or self.secrets.get("access_token"):
+            return True
+        return grants.grant_of(self) == "client_credentials" and bool(self.secrets.get("client_secret"))
 
     def expires_within(self, seconds: float) -> bool:
         """Whether the access token has ended or will within so many seconds."""
@@ -91,6 +110,10 @@ class Link:
         if fresh.refresh:
             secrets["refresh_token"] = fresh.refresh
         self._links.store(self, secrets=secrets, settings=settings, status="connected", expires_at=fresh.expires_at)
+
+    def learn(self, **secrets: str) -> None:
+        """Stores more secrets of this connection, such as that of a webhook subscription."""
+        self._links.store(self, secrets={**self.secrets, **secrets}, expires_at=self.expires_at)
 
     def mark_reconnect(self) -> None:
         """Says that a person has to connect again."""

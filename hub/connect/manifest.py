@@ -114,7 +114,7 @@ class Signature(Strict):
     id_header: str = ""
     timestamp_header: str = ""
     tolerance: int | str = 300
-    secret_encoding: Literal["text", "base64"] = "text"  # noqa: S105
+    secret_encoding: str = "text"  # noqa: S105
     secret_prefix: str = ""
 
 

@@ -101,6 +101,13 @@ def finish(
     if given.get("error") or not given.get("code"):
         raise OAuthRefused(f"the connection was not allowed: {given.get('error', 'no code came back')[:100]}")
     learned = {setting: given[name] for name, setting in auth.keep.items() if given.get(name)}
+    for setting, value in learned.items():
+        known = link.settings.get(setting)
+        if known is not None and known != value:
+            # the books of two companies would be mixed: the bindings of a connection are those of one account
+            raise OAuthRefused(
+                f"{setting} was {known}, now {value}: connect the same account, or make a new connection"
+            )
     fresh = grants.exchange(link, given["code"], redirect_uri, nonce if auth.pkce else None)
     link.keep(fresh, learned)
     return fresh

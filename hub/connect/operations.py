@@ -18,7 +18,6 @@ from hub.connect import payload
 from hub.connect.client import Answer, reading
 from hub.connect.errors import (
     Ambiguous,
-    ConnectError,
     Cut,
     NotSent,
     ReconnectNeeded,
@@ -103,21 +102,9 @@ class Call:
         return wire_key(self.spec, self.key)
 
 
-class UnknownOperation(ConnectError):
-    """The connector has no operation of this name."""
-
-
-def operation_of(link: Link, name: str) -> Operation:
-    """Raises: UnknownOperation."""
-    try:
-        return link.connector.manifest.operations[name]
-    except KeyError:
-        raise UnknownOperation(f"{link.connector.name} has no operation {name!r}") from None
-
-
 def ladder_of(link: Link, name: str) -> Ladder:
     """The ladder as this connection has it: a key whose place is left empty by the settings gives `none`."""
-    spec = operation_of(link, name)
+    spec = link.operation(name)
     if spec.ladder == "native_key" and spec.key and not fill_settings(spec.key.name, link.settings):
         return "none"
     return spec.ladder
@@ -130,16 +117,17 @@ def execute(
 
     `first_attempt` is false as soon as an earlier attempt may have arrived: it ended in `Retry(sent=True)` or was found
     unfinished after a crash. `age_s`: seconds since the first attempt, for keys that the vendor forgets.
-    An error of a connector's code is raised as it is: the caller treats it like a crash.
+    With the ladder `none` the caller calls again only after a `Retry` (nothing was sent) or when a person said so: what
+    was found unfinished after a crash is for a person. An error of a connector's code is raised as it is: like a crash.
     """
-    spec = operation_of(link, operation)
+    spec = link.operation(operation)
+    if not link.connected:
+        return NeedsReconnect(f"{link.name} is not connected yet")
     frozen = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else payload.encode(body)
     call = Call(operation, spec, frozen, key, first_attempt)
     ladder = ladder_of(link, operation)
     if spec.read:
         return _attempt(link, call, "none")
-    if ladder == "none" and not first_attempt:
-        return Uncertain("an earlier attempt may have arrived, and the system cannot tell")
     forgotten = (
         ladder == "native_key" and not first_attempt and spec.key is not None and spec.key.remembers is not None
         and age_s is not None and age_s >= spec.key.remembers

@@ -14,6 +14,7 @@ from hub.connect.links import Link, with_defaults
 from hub.connect.manifest import Place, Topic
 from hub.connect.paths import FillError, fill, fill_settings, pick
 from hub.connect.registry import Connector
+from hub.db.types import instant_text, instant_us
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -64,8 +65,8 @@ def verify(link: Link, headers: Mapping[str, str], body: bytes, *, now: float | 
         id_header=put(spec.id_header),
         timestamp_header=put(spec.timestamp_header),
         tolerance_s=int(tolerance or 300),
-        secret_encoding=spec.secret_encoding,
-        secret_prefix=spec.secret_prefix,
+        secret_encoding=put(spec.secret_encoding),
+        secret_prefix=put(spec.secret_prefix),
     )
     # a secret may be a list while it is being changed: new,old
     secrets = [part.strip() for part in link.secrets.get(spec.secret, "").split(",")]
@@ -110,7 +111,7 @@ def envelope(
         return Decoded(topic, record, None, None, None, spec.hint, disconnect=spec.disconnect)
     identity = _read(fill_settings(spec.id, settings), data)
     key = _read(fill_settings(spec.key, settings), data) if spec.key else identity
-    stamp = _read(fill_settings(spec.stamp, settings), data) if spec.stamp else None
+    stamp = same_instant(_read(fill_settings(spec.stamp, settings), data)) if spec.stamp else None
     ordering = f"{record}:{key}" if key is not None else None
     return Decoded(topic, record, identity, ordering, stamp, spec.hint, disconnect=spec.disconnect)
 
@@ -152,7 +153,16 @@ def poll(link: Link, record: str, cursor: str | None) -> Page:
     if spec is None or not spec.poll:
         raise Unreadable(f"{link.connector.name} cannot be polled for a {record}")
     code = link.connector.code(spec.poll)
-    return reading(lambda: code(link, cursor))  # type: ignore[no-any-return]
+    page: Page = reading(lambda: code(link, cursor))
+    return Page([(identity, same_instant(stamp)) for identity, stamp in page.items], page.cursor, page.more)
+
+
+def same_instant(text: str | None) -> str | None:
+    """One text for one instant, whatever its offset; text that is no instant stays as it is."""
+    try:
+        return instant_text(instant_us(text)) if text else None
+    except ValueError:
+        return text
 
 
 def ordering_key(connection_id: int, record: str, record_id: str) -> str:

@@ -45,6 +45,8 @@ class Scheme:
             raise SignatureError("no signature header is set for this connection")
         if self.algorithm not in ALGORITHMS:
             raise SignatureError(f"signature algorithm {self.algorithm!r} is not one of {', '.join(ALGORITHMS)}")
+        if self.secret_encoding not in ("text", "base64"):
+            raise SignatureError(f"secret encoding {self.secret_encoding!r} is neither text nor base64")
         if self.encoding not in ENCODINGS:
             raise SignatureError(f"signature encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}")
 

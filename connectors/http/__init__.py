@@ -1,0 +1,1 @@
+"""Any HTTP system: webhooks in, requests out, all by settings."""

@@ -1,0 +1,1 @@
+"""ShipBob: orders to prepare, shipments back, and a sandbox."""

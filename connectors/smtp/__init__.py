@@ -1,0 +1,1 @@
+"""SMTP: sends mails, and a sandbox that keeps them."""
