@@ -49,6 +49,7 @@ class Warehouse:
         self.products: dict[str, int] = {}  # reference -> ShipBob's id
         self.tracking: dict[int, Record] = {}  # by shipment
         self._references: dict[str, int] = {}
+        self._of_order: dict[int, list[int]] = {}  # an order's shipments
         self._parcels = 10
         for reference in products:
             self._product(reference)
@@ -96,8 +97,7 @@ class Warehouse:
             record = self.orders.get(identity)
             if record is None:
                 raise Refused(404, None)
-            shipments = [each for each in self.shipments.values() if each["order_id"] == identity]
-            copied: Record = copy.deepcopy({**record, "shipments": shipments})
+            copied: Record = copy.deepcopy({**record, "shipments": self._shipments_of(identity)})
             return copied
 
     def find(
@@ -321,6 +321,7 @@ class Warehouse:
             "parent_cartons": [],
         }
         self.shipments[identity] = shipment
+        self._of_order.setdefault(order["id"], []).append(identity)
         return shipment
 
     def _inventory(self, line: Record, quantity: int) -> Record:
@@ -336,7 +337,7 @@ class Warehouse:
         }
 
     def _shipments_of(self, order_id: int) -> list[Record]:
-        return [each for each in self.shipments.values() if each["order_id"] == order_id]
+        return [self.shipments[identity] for identity in self._of_order[order_id]]
 
     def _split(self, shipment: Record, leaving: Mapping[str, int]) -> None:
         """Keep in the shipment what leaves, and put the rest into a new one."""
