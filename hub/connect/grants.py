@@ -70,7 +70,7 @@ def renew(link: Link) -> Tokens:
 def _request(link: Link, grant: str, fields: dict[str, str]) -> Tokens:
     auth = auth_of(link)
     client_id = str(link.settings.get("client_id") or "")
-    client_secret = link.secrets.get("client_secret", "")
+    client_secret = link.secrets.get("client_secret", "").partition(",")[0]  # `new,old` while it is being changed
     if not client_id or not client_secret:
         raise ReconnectNeeded(f"{link.name}: set client_id and client_secret")
     sent = {**fields, **auth.token_parameters.get(grant, {})}

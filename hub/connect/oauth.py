@@ -93,7 +93,7 @@ def finish(
         raise OAuthRefused("the callback came back in another browser: start again")
     auth = grants.auth_of(link)
     if auth.callback_hmac:
-        check_hmac(auth.callback_hmac, parameters, link.secrets.get("client_secret", ""))
+        check_hmac(auth.callback_hmac, parameters, link.secrets.get("client_secret", "").partition(",")[0])
     for name, setting in auth.match.items():
         if given.get(name) != link.settings.get(setting):
             raise OAuthRefused(f"the callback is about {name} {given.get(name)!r}, not {link.settings.get(setting)!r}")

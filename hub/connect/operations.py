@@ -99,7 +99,7 @@ class Call:
 
     @cached_property
     def wire_key(self) -> str:
-        return wire_key(self.spec, self.key)
+        return wire_key(self.operation, self.spec, self.key)
 
 
 def ladder_of(link: Link, name: str) -> Ladder:
@@ -141,15 +141,17 @@ def execute(
     return _attempt(link, call, ladder)
 
 
-def wire_key(spec: Operation, key: str) -> str:
-    """Our key in the form and length that the vendor takes; the same for the same key."""
+def wire_key(operation: str, spec: Operation, key: str) -> str:
+    """Our key in the form and length that the vendor takes: the same for the same operation and key, and, unless it is
+    sent as it is, another for another operation."""
     if spec.key is None:
         return key
     longest = spec.key.max_length
+    made = sha256(f"{operation}\x1f{key}".encode())
     if spec.key.form == "uuid":
-        return str(uuid.UUID(bytes=sha256(key.encode()).digest()[:16], version=5))
+        return str(uuid.UUID(bytes=made.digest()[:16], version=5))
     if spec.key.form == "hash" or (longest is not None and len(key) > longest):
-        return sha256(key.encode()).hexdigest()[: longest or 64]
+        return made.hexdigest()[: longest or 64]
     return key
 
 

@@ -69,7 +69,8 @@ def verify(link: Link, headers: Mapping[str, str], body: bytes, *, now: float | 
         secret_prefix=put(spec.secret_prefix),
     )
     # a secret may be a list while it is being changed: new,old
-    secrets = [part.strip() for part in link.secrets.get(spec.secret, "").split(",")]
+    secret = link.secrets.get(spec.secret, "")
+    secrets = list(dict.fromkeys([secret, *(part.strip() for part in secret.split(","))]))
     signatures.verify(scheme, secrets, headers, body, now=now)
     if webhooks.account is not None:
         named = _header(headers, webhooks.account.header)
