@@ -85,6 +85,8 @@ class SalesOrder(SQLModel, table=True):
     receivable: str
     #: part of `rounding` that is booked
     rounding_booked: int = bigint(default=0)
+    #: all that was sold is invoiced
+    invoiced: bool = _flag()
     #: when `order.ready` was announced; it is announced once
     released_at: int | None = bigint(nullable=True)
     #: when `order.cancelled` was announced

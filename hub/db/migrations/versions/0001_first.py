@@ -78,6 +78,8 @@ CREATE TABLE delivery (
     data_key_id INTEGER,
     state VARCHAR NOT NULL,
     attempts INTEGER NOT NULL,
+    maybe_sent BOOLEAN NOT NULL,
+    first_sent_at INTEGER,
     stale INTEGER NOT NULL,
     next_attempt_at INTEGER NOT NULL,
     lease_owner VARCHAR,
@@ -491,6 +493,7 @@ CREATE TABLE sales_order (
     fulfilments_hash VARCHAR,
     receivable VARCHAR NOT NULL,
     rounding_booked INTEGER NOT NULL,
+    invoiced BOOLEAN DEFAULT 0 NOT NULL,
     released_at INTEGER,
     withdrawn_at INTEGER,
     questions TEXT NOT NULL,
@@ -849,6 +852,26 @@ WHEN NEW.next_number < OLD.next_number OR NEW.code <> OLD.code OR NEW.prefix <> 
 BEGIN SELECT RAISE(ABORT, 'series: a number is never taken back'); END
 """,
     "CREATE TRIGGER series_deleted BEFORE DELETE ON series BEGIN SELECT RAISE(ABORT, 'series: it stays'); END",
+    "CREATE TRIGGER document_fixed BEFORE UPDATE ON document WHEN NEW.id IS NOT OLD.id OR NEW.merchant_id IS NOT OLD.merchant_id OR NEW.order_id IS NOT OLD.order_id OR NEW.kind IS NOT OLD.kind OR NEW.ordinal IS NOT OLD.ordinal OR NEW.number IS NOT OLD.number OR NEW.reason IS NOT OLD.reason OR NEW.refund_id IS NOT OLD.refund_id OR NEW.corrects_id IS NOT OLD.corrects_id OR NEW.party_id IS NOT OLD.party_id OR NEW.currency IS NOT OLD.currency OR NEW.issued_at IS NOT OLD.issued_at OR NEW.effective_date IS NOT OLD.effective_date OR NEW.total_net IS NOT OLD.total_net OR NEW.total_tax IS NOT OLD.total_tax OR NEW.total IS NOT OLD.total OR NEW.entry_id IS NOT OLD.entry_id OR NEW.content_hash IS NOT OLD.content_hash BEGIN SELECT RAISE(ABORT, 'document: id, merchant_id, order_id, kind, ordinal, number, reason, refund_id, corrects_id, party_id, currency, issued_at, effective_date, total_net, total_tax, total, entry_id, content_hash never change'); END",
+    "CREATE TRIGGER document_deleted BEFORE DELETE ON document BEGIN SELECT RAISE(ABORT, 'document: DELETE is refused'); END",
+    "CREATE TRIGGER document_line_updated BEFORE UPDATE ON document_line BEGIN SELECT RAISE(ABORT, 'document_line is append-only: UPDATE is refused'); END",
+    "CREATE TRIGGER document_line_deleted BEFORE DELETE ON document_line BEGIN SELECT RAISE(ABORT, 'document_line is append-only: DELETE is refused'); END",
+    """
+CREATE TRIGGER document_added BEFORE INSERT ON document
+WHEN EXISTS (SELECT 1 FROM document WHERE id = NEW.id)
+  OR EXISTS (SELECT 1 FROM document WHERE merchant_id = NEW.merchant_id AND number = NEW.number)
+  OR EXISTS (SELECT 1 FROM document WHERE merchant_id = NEW.merchant_id AND order_id = NEW.order_id
+             AND kind = NEW.kind AND ordinal = NEW.ordinal)
+  OR EXISTS (SELECT 1 FROM document WHERE merchant_id = NEW.merchant_id AND refund_id = NEW.refund_id)
+BEGIN SELECT RAISE(ABORT, 'document: this id, number, place or refund is there'); END
+""",
+    """
+CREATE TRIGGER document_line_added BEFORE INSERT ON document_line
+WHEN EXISTS (SELECT 1 FROM document_line WHERE id = NEW.id)
+  OR EXISTS (SELECT 1 FROM document_line WHERE merchant_id = NEW.merchant_id AND document_id = NEW.document_id
+             AND line = NEW.line)
+BEGIN SELECT RAISE(ABORT, 'document_line is append-only: this id or place is there'); END
+""",
     "CREATE TRIGGER move_updated BEFORE UPDATE ON move BEGIN SELECT RAISE(ABORT, 'move is append-only: UPDATE is refused'); END",
     "CREATE TRIGGER move_deleted BEFORE DELETE ON move BEGIN SELECT RAISE(ABORT, 'move is append-only: DELETE is refused'); END",
     "CREATE TRIGGER reservation_fixed BEFORE UPDATE ON reservation WHEN NEW.id IS NOT OLD.id OR NEW.merchant_id IS NOT OLD.merchant_id OR NEW.item_id IS NOT OLD.item_id OR NEW.location_id IS NOT OLD.location_id OR NEW.order_id IS NOT OLD.order_id OR NEW.order_line_id IS NOT OLD.order_line_id OR NEW.quantity IS NOT OLD.quantity OR NEW.created_at IS NOT OLD.created_at BEGIN SELECT RAISE(ABORT, 'reservation: id, merchant_id, item_id, location_id, order_id, order_line_id, quantity, created_at never change'); END",
@@ -942,6 +965,8 @@ CREATE TABLE delivery (
     data_key_id BIGINT,
     state VARCHAR NOT NULL,
     attempts INTEGER NOT NULL,
+    maybe_sent BOOLEAN NOT NULL,
+    first_sent_at BIGINT,
     stale INTEGER NOT NULL,
     next_attempt_at BIGINT NOT NULL,
     lease_owner VARCHAR,
@@ -1353,6 +1378,7 @@ CREATE TABLE sales_order (
     fulfilments_hash VARCHAR,
     receivable VARCHAR NOT NULL,
     rounding_booked BIGINT NOT NULL,
+    invoiced BOOLEAN DEFAULT false NOT NULL,
     released_at BIGINT,
     withdrawn_at BIGINT,
     questions TEXT NOT NULL,
@@ -1740,6 +1766,19 @@ END $$
     "ALTER FUNCTION hub_entry_seal_added() SET enable_seqscan = off",
     "ALTER FUNCTION hub_entry_seal_added() SET enable_hashjoin = off",
     "ALTER FUNCTION hub_entry_seal_added() SET enable_mergejoin = off",
+    """
+CREATE FUNCTION hub_document_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.id IS DISTINCT FROM OLD.id OR NEW.merchant_id IS DISTINCT FROM OLD.merchant_id OR NEW.order_id IS DISTINCT FROM OLD.order_id OR NEW.kind IS DISTINCT FROM OLD.kind OR NEW.ordinal IS DISTINCT FROM OLD.ordinal OR NEW.number IS DISTINCT FROM OLD.number OR NEW.reason IS DISTINCT FROM OLD.reason OR NEW.refund_id IS DISTINCT FROM OLD.refund_id OR NEW.corrects_id IS DISTINCT FROM OLD.corrects_id OR NEW.party_id IS DISTINCT FROM OLD.party_id OR NEW.currency IS DISTINCT FROM OLD.currency OR NEW.issued_at IS DISTINCT FROM OLD.issued_at OR NEW.effective_date IS DISTINCT FROM OLD.effective_date OR NEW.total_net IS DISTINCT FROM OLD.total_net OR NEW.total_tax IS DISTINCT FROM OLD.total_tax OR NEW.total IS DISTINCT FROM OLD.total OR NEW.entry_id IS DISTINCT FROM OLD.entry_id OR NEW.content_hash IS DISTINCT FROM OLD.content_hash THEN
+    RAISE EXCEPTION 'document: id, merchant_id, order_id, kind, ordinal, number, reason, refund_id, corrects_id, party_id, currency, issued_at, effective_date, total_net, total_tax, total, entry_id, content_hash never change'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$
+""",
+    "CREATE TRIGGER document_fixed BEFORE UPDATE ON document FOR EACH ROW EXECUTE FUNCTION hub_document_fixed()",
+    "CREATE TRIGGER document_deleted BEFORE DELETE OR TRUNCATE ON document FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse()",
+    "CREATE TRIGGER document_line_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON document_line FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse()",
     "CREATE TRIGGER move_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON move FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse()",
     """
 CREATE FUNCTION hub_reservation_fixed() RETURNS trigger LANGUAGE plpgsql AS $$

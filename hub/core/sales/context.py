@@ -1,0 +1,113 @@
+"""What one sync works with: the order, its lines, the policy, and what it has to say at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import msgspec
+
+from hub.core.ledger.rules import Rules
+from hub.core.plan import Plan, Row
+from hub.core.sales.snapshot import Contact, LineState, contact_of
+from hub.core.sales.tables import SALES_ORDER
+from hub.core.time import local_date
+
+#: statuses of an order that is paid, given that nothing is outstanding
+PAID = frozenset({"PAID", "PARTIALLY_REFUNDED", "REFUNDED"})
+#: statuses of an order for which no money was taken
+UNPAID = frozenset({"PENDING", "AUTHORIZED", "VOIDED", "EXPIRED"})
+#: unpaid orders that no longer wait for money
+_LAPSED = frozenset({"VOIDED", "EXPIRED"})
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a merchant wants orders worked on."""
+
+    #: when an order is invoiced
+    invoice: Literal["on_payment", "on_order"] = "on_payment"
+    #: code of the location that goods are reserved at; null: stock is not kept here
+    reserve_at: str | None = None
+    #: distance sales to consumers of the Union are declared in their country (One Stop Shop), not at home
+    oss: bool = True
+
+
+@dataclass(slots=True)
+class Work:
+    """One sync of one order."""
+
+    plan: Plan
+    order: Row
+    rules: Rules
+    policy: Policy
+    zone: str
+    today: date
+    lines: list[LineState] = field(default_factory=list)
+    needs: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    changed: bool = False
+    _contact: Contact | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"order:{self.order['id']}"
+
+    @property
+    def contact(self) -> Contact:
+        if self._contact is None:
+            self._contact = contact_of(self.order)
+        return self._contact
+
+    @property
+    def paid(self) -> bool:
+        """The shop says that all of it is paid."""
+        return self.order["financial_status"] in PAID and self.order["outstanding"] == 0
+
+    @property
+    def withdrawn(self) -> bool:
+        """Cancelled before any money was taken: nothing of it is to be invoiced."""
+        return self.order["cancelled_at"] is not None and self.order["financial_status"] in UNPAID
+
+    @property
+    def due(self) -> bool:
+        """What was sold is to be invoiced now."""
+        if self.withdrawn:
+            return False
+        if self.policy.invoice == "on_order":
+            return self.order["financial_status"] not in _LAPSED
+        return self.paid or (self.order["total"] == 0 and self.order["outstanding"] == 0)
+
+    def fresh(self, *sections: str) -> bool:
+        """The sections were true at one instant."""
+        return len({self.order[f"{section}_as_of"] for section in sections}) == 1
+
+    def date(self, us: int) -> date:
+        return local_date(us, self.zone)
+
+    def set(self, **values: Any) -> None:
+        """Sets columns of the order that differ."""
+        changed = {name: value for name, value in values.items() if self.order[name] != value}
+        if changed:
+            self.plan.update(SALES_ORDER, self.order, **changed)
+            self.changed = True
+
+    def ask(self, kind: str, reason: str, details: Row, *answers: Row) -> None:
+        """Raises a question of this order; one that is open already stays the only one of its kind."""
+        self.asked.add(kind)
+        self.plan.emit(
+            "question.raised",
+            self.subject,
+            {"kind": kind, "reason": reason, "details": details, "answers": list(answers or (RETRY,))},
+        )
+
+    def settle_questions(self, *, all_checked: bool) -> None:
+        """Closes the questions that were open and have no reason any more."""
+        open_before = set(self.order["questions"].split())
+        gone = open_before - self.asked if all_checked else set()
+        for kind in sorted(gone):
+            self.plan.emit("question.resolved", self.subject, {"kind": kind})
+        self.set(questions=" ".join(sorted((open_before | self.asked) - gone)))
+
+
+RETRY: Row = {"answer": "retry", "needs": [], "text": "It is corrected: try again"}

@@ -1,0 +1,210 @@
+"""Records what a warehouse sent: reserved goods leave the stock, and the shop can be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hub.core.errors import CoreError
+from hub.core.ledger.book import book_of
+from hub.core.plan import Plan, Row
+from hub.core.sales.goods import is_goods, to_hold
+from hub.core.sales.release import order_id_of
+from hub.core.sales.snapshot import line_states
+from hub.core.sales.sources import FULFILMENTS, add_row, order_by_id, rows_of
+from hub.core.sales.tables import FULFILMENT, ORDER_LINE, SALES_ORDER
+from hub.core.stock.items import item_by_id
+from hub.core.stock.reservations import of_order, ship
+from hub.core.time import local_date
+from hub.db.types import instant_us
+from hub.records.order import Shipment
+
+_json = msgspec.json.Encoder().encode
+
+
+class ShipmentRefused(CoreError):
+    """A shipment that fits no order, or more than the order has set aside."""
+
+    kind = "shipment.unknown_order"
+
+
+class ShipmentResult(msgspec.Struct, frozen=True):
+    """The order that goods left for; `replayed`: the shipment was recorded before."""
+
+    order_id: int
+    fulfilment_id: int
+    replayed: bool
+
+
+def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> ShipmentResult:
+    """Records a shipment of a warehouse once, all of an order or a part. Without lines it is all that is set aside.
+
+    Raises: ShipmentRefused (`shipment.unknown_order`, `shipment.exceeds`), with nothing planned."""
+    order_id = order_id_of(shipment.order_ref)
+    order = order_by_id(plan, order_id) if order_id is not None else None
+    if order is None:
+        raise ShipmentRefused(
+            f"shipment {shipment.external_id} names the order {shipment.order_ref!r}, which is none of ours: correct the "
+            "reference at the warehouse, or dismiss it",
+            subject=f"shipment:{connection_id}:{shipment.external_id}",
+            details={"shipment": shipment.external_id, "order_ref": shipment.order_ref},
+            answers=[
+                {"answer": "retry", "needs": [], "text": "It is corrected: try again"},
+                {"answer": "dismiss", "needs": [], "text": "It is not an order of ours"},
+            ],
+        )
+    known = next(
+        (
+            row
+            for row in rows_of(plan, FULFILMENTS, order["id"])
+            if row["connection_id"] == connection_id and row["external_id"] == shipment.external_id
+        ),
+        None,
+    )
+    if known is not None and (known["status"] == shipment.status or known["status"] == "shipped"):
+        _update_tracking(plan, known, shipment)
+        return ShipmentResult(order["id"], known["id"], True)
+    if shipment.status == "cancelled":
+        _ask_cancelled(plan, order, shipment)
+        row = _keep(plan, order, shipment, connection_id, [])
+        return ShipmentResult(order["id"], row["id"], False)
+    parts = _allocate(plan, order, shipment)
+    date = local_date(instant_us(shipment.shipped_at), book_of(plan)["zone"])
+    for number, (line, reservation, quantity) in enumerate(parts, 1):
+        ship(plan, reservation, quantity, f"shipment:{connection_id}:{shipment.external_id}:{number}", date)
+        plan.update(ORDER_LINE, line, shipped=line["shipped"] + quantity)
+    lines = [(line["external_id"], quantity) for line, _, quantity in parts]
+    if known is not None:
+        plan.update(FULFILMENT, known, status=shipment.status, lines=_json(lines).decode())
+        row = known
+    else:
+        row = _keep(plan, order, shipment, connection_id, lines)
+    _close(plan, order)
+    _emit(plan, order, shipment, connection_id, parts)
+    return ShipmentResult(order["id"], row["id"], False)
+
+
+def _allocate(plan: Plan, order: Row, shipment: Shipment) -> list[tuple[Row, Row, int]]:
+    """(order line, its reservation, units) for each line of the shipment, in the order's own order."""
+    held = {row["order_line_id"]: row for row in of_order(plan, order["id"]) if row["state"] == "held"}
+    by_sku: dict[str, list[list[Any]]] = {}
+    for state in line_states(plan, order):
+        row = state.row
+        reservation = held.get(row["id"])
+        if is_goods(row) and reservation is not None:
+            part = [row, reservation, reservation["quantity"] - reservation["shipped"]]
+            for sku in {row["sku"], item_by_id(plan, row["item_id"])["sku"]} - {None}:
+                by_sku.setdefault(sku, []).append(part)
+    wanted: dict[str, int] = {}
+    for line in shipment.lines:
+        wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
+    if not shipment.lines:
+        unique = {part[0]["id"]: part for parts in by_sku.values() for part in parts}
+        return [(row, reservation, left) for row, reservation, left in unique.values() if left]
+    result: list[tuple[Row, Row, int]] = []
+    for sku, quantity in wanted.items():
+        left = quantity
+        for part in by_sku.get(sku, ()):
+            units = min(left, part[2])
+            if units > 0:
+                result.append((part[0], part[1], units))
+                part[2] -= units
+                left -= units
+        if left or quantity <= 0:
+            raise ShipmentRefused(
+                f"shipment {shipment.external_id} sends {quantity} of {sku} for order {order['name']}, which has "
+                f"{quantity - left} set aside: look at what left the warehouse",
+                kind="shipment.exceeds",
+                subject=f"order:{order['id']}",
+                details={
+                    "shipment": shipment.external_id,
+                    "order": order["name"],
+                    "sku": sku,
+                    "shipped": quantity,
+                    "set_aside": quantity - left,
+                },
+                answers=[{"answer": "retry", "needs": [], "text": "The order or the stock is corrected: try again"}],
+            )
+    return result
+
+
+def _keep(plan: Plan, order: Row, shipment: Shipment, connection_id: int, lines: list[tuple[str, int]]) -> Row:
+    row = plan.insert(
+        FULFILMENT,
+        {
+            "connection_id": connection_id,
+            "order_id": order["id"],
+            "external_id": shipment.external_id,
+            "origin": "warehouse",
+            "status": shipment.status,
+            "carrier": shipment.carrier,
+            "service": shipment.service,
+            "tracking_number": shipment.tracking_number,
+            "tracking_url": shipment.tracking_url,
+            "shipped_at": instant_us(shipment.shipped_at),
+            "lines": _json(lines).decode(),
+            "created_at": plan.now,
+        },
+    )
+    add_row(plan, FULFILMENTS, order["id"], row)
+    return row
+
+
+def _update_tracking(plan: Plan, row: Row, shipment: Shipment) -> None:
+    """A tracking number that came after the goods had left is kept."""
+    later = {
+        name: value
+        for name in ("carrier", "service", "tracking_number", "tracking_url")
+        if (value := getattr(shipment, name)) is not None and row[name] is None
+    }
+    if later:
+        plan.update(FULFILMENT, row, **later)
+
+
+def _close(plan: Plan, order: Row) -> None:
+    unsent = any(to_hold(state.row) for state in line_states(plan, order) if is_goods(state.row))
+    if order["state"] == "open" and order["invoiced"] and order["outstanding"] == 0 and not unsent:
+        plan.update(SALES_ORDER, order, state="closed", updated_at=plan.now)
+
+
+def _ask_cancelled(plan: Plan, order: Row, shipment: Shipment) -> None:
+    plan.emit(
+        "question.raised",
+        f"order:{order['id']}",
+        {
+            "kind": "shipment.cancelled",
+            "reason": f"the warehouse cancelled its shipment {shipment.external_id} of order {order['name']}: its goods stay "
+            "set aside",
+            "details": {"shipment": shipment.external_id, "order": order["name"]},
+            "answers": [{"answer": "done", "needs": [], "text": "It is settled with the warehouse"}],
+        },
+    )
+
+
+def _emit(plan: Plan, order: Row, shipment: Shipment, connection_id: int, parts: list[tuple[Row, Row, int]]) -> None:
+    plan.emit(
+        "shipment.recorded",
+        f"order:{order['id']}",
+        {
+            "order": {
+                "id": order["id"],
+                "connection_id": order["connection_id"],
+                "external_id": order["external_id"],
+                "name": order["name"],
+            },
+            "shipment": {
+                "connection_id": connection_id,
+                "external_id": shipment.external_id,
+                "shipped_at": shipment.shipped_at,
+                "carrier": shipment.carrier,
+                "service": shipment.service,
+                "tracking_number": shipment.tracking_number,
+                "tracking_url": shipment.tracking_url,
+            },
+            "lines": [
+                {"order_line": line["external_id"], "sku": line["sku"], "quantity": quantity}
+                for line, _, quantity in parts
+            ],
+        },
+    )
