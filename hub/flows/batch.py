@@ -52,6 +52,8 @@ WRITE_ORDER = (
 )
 #: what a run may raise that is the input's fault: a question, never a crash
 REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
+#: kinds of events whose record was read from the system
+_READ = ("read", "poll", "backfill")
 #: core events that one event may cause, so that two flows that feed each other end in a question
 MAX_CHAIN = 200
 
@@ -136,7 +138,7 @@ class Batch:
             return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record)
         if info is None:
             raise Parked("connection.unknown", f"connection {event.connection_id} is not there")
-        if event.kind == "read":
+        if event.kind in _READ:
             record = payload.decode(event.reads or b"null")
             if record is None:
                 raise Parked("record.gone", f"{event.record} {event.record_id} is no longer at {info.name}")
@@ -154,7 +156,8 @@ class Batch:
                 return None
             record = found.data
         name = f"{info.connector}.{event.record}"
-        return Trigger(event.seq, name, event.ordering_key, event.ordering_key, record, info)
+        key = event.ordering_key
+        return Trigger(event.seq, name, key, key, record, info, read=event.kind in _READ)
 
     # -- apply: the book is held --------------------------------------------------------------------------------
 
@@ -205,7 +208,7 @@ class Batch:
                 return self._parked(one, plan, error, run)
             changed += run.changed
             for record, record_id in run.reads:
-                if one.event.kind != "read":
+                if one.event.kind not in _READ:
                     readback.schedule(plan, one.event, record, record_id, active.lanes)
             self._dispatch(plan, first_event, one.event, active)
         return Outcome("done", one.outcome or ", ".join(changed)[:400] or None)

@@ -48,6 +48,8 @@ class Trigger:
     record: Any
     connection: ConnectionInfo | None = None
     core: bool = False
+    #: the record was read from the system, and is how it stands now
+    read: bool = False
 
 
 @dataclass(frozen=True)

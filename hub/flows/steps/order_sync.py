@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from hub.core.sales.sync import Policy, sync
+from hub.core.sales.context import Policy
+from hub.core.sales.sync import sync
 from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Stop
 from hub.records.order import Order
@@ -37,6 +38,7 @@ class OrderSync:
             go_live_at=connection.go_live_at,
             policy=self.policy,
             rules=run.settings.rules,
+            read_back=run.trigger.read,
         )
         if result.needs:
             run.reads.append(("order", order.external_id))
