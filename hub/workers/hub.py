@@ -67,9 +67,10 @@ class Hub:
             clock=clock,
             import_pending=lambda connection_id: self.poller.soon(connection_id),
         )
-        self.books = BooksWorker(
-            database, Batch(database, BookLocks(), clock), self.active, self.owner, clock, self._news
-        )
+        #: who writes in a book now: batches, and the changes that people make
+        self.locks = BookLocks()
+        self.batch = Batch(database, self.locks, clock)
+        self.books = BooksWorker(database, self.batch, self.active, self.owner, clock, self._news)
         self.fetch = FetchWorker(database, self.links, self.owner, clock, self.books.wake)
         self.poller = Poller(database, self.links, registry, self.active, clock, poll_seconds, self._wake)
 
