@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
+from typing import Any
 
 from conftest import NOW, BookOfTest
 
 from hub.core.ledger import tables as ledger
-from hub.core.ledger.book import lock_book
+from hub.core.ledger.book import BookLocks, lock_book
 from hub.core.ledger.posting import EntryDraft, Posted, Posting, post
 from hub.core.plan import Plan, Row
 from hub.core.stock import tables as stock
@@ -29,6 +31,35 @@ def batch(book: BookOfTest, now: int = NOW) -> Iterator[Plan]:
         plan = book.plan(connection, now)
         yield plan
         plan.write(connection, ORDER)
+
+
+def run_batch(
+    book: BookOfTest, locks: BookLocks, work: Callable[[Plan], Any], before_commit: Callable[[], None]
+) -> None:
+    """One batch as workers run it. On SQLite the process holds the book, plans outside the write lock and then writes; on
+    PostgreSQL the transaction holds the book."""
+    book.database.ids.ensure(500)
+    if not book.database.sqlite:
+        with book.database.write() as connection:
+            lock_book(connection, book.merchant_id)
+            plan = book.plan(connection)
+            work(plan)
+            plan.write(connection, ORDER)
+            before_commit()
+        return
+    with locks.hold(book.merchant_id):
+        with book.database.read() as connection:
+            plan = book.plan(connection)
+            work(plan)
+        with book.database.write() as connection:
+            plan.write(connection, ORDER)
+            before_commit()
+
+
+def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Runs work(0) .. work(count - 1), each in a thread of its own, all at once; their answers in order."""
+    with ThreadPoolExecutor(count) as pool:
+        return [future.result() for future in [pool.submit(work, number) for number in range(count)]]
 
 
 def sale(number: int, *, gross: int = 1200, day: date = DAY, ref: str | None = None) -> EntryDraft:
