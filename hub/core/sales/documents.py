@@ -204,9 +204,9 @@ def _canonical(
         "order_name": order["name"],
         "connection_id": order["connection_id"],
         "issued_at": instant_text(work.plan.now),
-        "effective_date": document["effective_date"],
+        "effective_date": document["effective_date"].isoformat(),
         # the day of the order, of the refund or of the edit, when it is another one
-        "supply_date": draft.origin,
+        "supply_date": draft.origin.isoformat() if draft.origin else None,
         "currency": currency,
         "prices_include_tax": order["prices_include_tax"],
         "party": {
@@ -236,7 +236,7 @@ def _canonical(
         "total": Money(document["total"], currency),
         "presentment_total": _presentment(order) if draft.kind == "invoice" and document["ordinal"] == 1 else None,
         "corrects_number": corrected["number"] if corrected else None,
-        "corrects_date": corrected["effective_date"] if corrected else None,
+        "corrects_date": corrected["effective_date"].isoformat() if corrected else None,
         "reason": draft.text or _REASONS.get(draft.reason or ""),
         "mentions": [text for text in (mention(region),) if text],
     }

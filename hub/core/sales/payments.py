@@ -177,7 +177,7 @@ def announce_payments(work: Work) -> None:
                     "amount": Money(row["amount"], row["currency"]),
                     "fee": Money(row["fee"], row["currency"]) if row["fee"] is not None else None,
                     "paid_at": instant_text(row["paid_at"]),
-                    "effective_date": row["effective_date"],
+                    "effective_date": row["effective_date"].isoformat(),
                 },
                 "invoice": summary(invoice),
                 "order_id": order["id"],
