@@ -40,8 +40,9 @@ from . import sandbox_control as control
 from .sandbox_cost import Bucket
 from .sandbox_faults import Fault, Faults, cut
 from .sandbox_graphql import Call, Graphql
+from .sandbox_model import Refused
 from .sandbox_oauth import Denied, OAuth
-from .sandbox_store import Clock, Refused, Shop
+from .sandbox_store import Clock, Shop
 from .sandbox_webhooks import Subscription, Webhooks
 
 DEFAULTS: dict[str, Any] = {

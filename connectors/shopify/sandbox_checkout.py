@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from . import sandbox_bodies as bodies
-from .sandbox_model import Allocation, FulfillmentOrder, FulfillmentOrderLine, Line, Order, Shipping
+from .sandbox_model import Allocation, FulfillmentOrder, FulfillmentOrderLine, Line, Order, Refused, Shipping
 from .sandbox_money import half_up, minor, spread, tax_of
 from .sandbox_payments import pay_some
-from .sandbox_store import Event, Refused, Shop
+from .sandbox_store import Event, Shop
 
 BUYER = {"email": "jean.exemple@example.com", "first_name": "Jean", "last_name": "Exemple"}
 ADDRESS = {

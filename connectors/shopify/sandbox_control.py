@@ -6,10 +6,10 @@ from typing import Any
 
 from . import sandbox_orders, sandbox_payments
 from .sandbox_checkout import place
-from .sandbox_graphql import tracking_of
-from .sandbox_model import Order
+from .sandbox_model import Order, Refused
 from .sandbox_money import fixed_decimal
-from .sandbox_store import Refused, Shop
+from .sandbox_mutations import tracking_of
+from .sandbox_store import Shop
 
 
 def act(shop: Shop, order: Order, action: str, spec: dict[str, Any]) -> dict[str, Any]:

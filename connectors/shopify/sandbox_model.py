@@ -13,6 +13,10 @@ from .sandbox_money import share
 WAITING = ("OPEN", "ON_HOLD")
 
 
+class Refused(ValueError):
+    """The shop does not do what was asked; nothing was changed."""
+
+
 @dataclass
 class Location:
     id: int
@@ -377,7 +381,7 @@ class Order:
         for line in reversed(self.lines):
             if str(line.id) == wanted or (line.sku == key and line.current_quantity > 0):
                 return line
-        raise KeyError(f"order {self.name} has no line {key}")
+        raise Refused(f"order {self.name} has no line {key}")
 
     def check(self) -> None:
         """The sums that hold after every action."""

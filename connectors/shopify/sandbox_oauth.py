@@ -138,7 +138,7 @@ class OAuth:
         if found is None:
             raise Denied("invalid_grant", "the refresh token is unknown")
         if found.used_at is not None:
-            if now - found.used_at <= timedelta(seconds=self.settings["refresh_grace"]):
+            if now - found.used_at < timedelta(seconds=self.settings["refresh_grace"]):
                 return found.answer
             raise Denied("invalid_grant", "the refresh token was already used")
         found.used_at = now

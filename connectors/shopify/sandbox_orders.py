@@ -17,11 +17,12 @@ from .sandbox_model import (
     Refund,
     RefundLine,
     RefundShipping,
+    Refused,
     Shipping,
 )
 from .sandbox_money import minor, share
 from .sandbox_payments import pay_some, refundable, transact, updated
-from .sandbox_store import Event, Refused, Shop
+from .sandbox_store import Event, Shop
 
 RESTOCK = ("CANCEL", "RETURN", "NO_RESTOCK")
 
@@ -69,10 +70,7 @@ def _lines_to_refund(shop: Shop, order: Order, spec: dict[str, Any]) -> list[dic
         wanted = [item | ({"restock": spec["restock"]} if "restock" in spec else {}) for item in wanted]
     found: list[dict[str, Any]] = []
     for item in wanted:
-        try:
-            line = order.line(item.get("line", item.get("sku")))
-        except KeyError as error:
-            raise Refused(str(error.args[0])) from None
+        line = order.line(item.get("line", item.get("sku")))
         if any(other["line"] is line for other in found):
             raise Refused(f"line {line.id} is named twice")
         units = int(item.get("quantity", 1))
@@ -189,10 +187,7 @@ def edit(shop: Shop, order: Order, spec: dict[str, Any]) -> None:
         raise Refused("the order is cancelled")
     removals = []
     for item in spec.get("remove", []):
-        try:
-            line = order.line(item.get("line", item.get("sku")))
-        except KeyError as error:
-            raise Refused(str(error.args[0])) from None
+        line = order.line(item.get("line", item.get("sku")))
         units = int(item.get("quantity", line.unfulfilled))
         if not 0 < units <= min(line.unfulfilled, line.current_quantity):
             raise Refused(f"{units} units of line {line.id} cannot be removed")

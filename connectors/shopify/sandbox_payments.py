@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import sandbox_bodies as bodies
-from .sandbox_model import Order, Transaction
+from .sandbox_model import Order, Refused, Transaction
 from .sandbox_money import minor
-from .sandbox_store import Event, Refused, Shop
+from .sandbox_store import Event, Shop
 
 
 def updated(shop: Shop, event: Event, order: Order, *topics: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from . import sandbox_bodies as bodies
-from .sandbox_model import Level, Location, Order, Variant
+from .sandbox_model import Level, Location, Order, Refused, Variant
 from .sandbox_money import minor
 
 # Some kinds start above 2^53 (9007199254740992), as the vendor's may: an id that went through a float is another one.
@@ -27,10 +27,6 @@ FIRST_ID = {
     "Location": 111,
     "InventoryAdjustmentGroup": 6_894_263_025_001,
 }
-
-
-class Refused(ValueError):
-    """The shop does not do what was asked; nothing was changed."""
 
 
 class Clock:
