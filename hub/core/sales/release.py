@@ -8,6 +8,7 @@ from hub.core.plan import Row
 from hub.core.sales.context import Work
 from hub.core.sales.goods import ignored, is_goods, is_tracked, to_hold
 from hub.core.sales.tables import ORDER_LINE
+from hub.core.stock.items import item_by_id
 from hub.core.stock.reservations import of_order
 from hub.db.types import instant_text
 
@@ -87,7 +88,8 @@ def _release(work: Work) -> None:
             "location": work.policy.reserve_at,
             "lines": [
                 {
-                    "sku": row["sku"],
+                    # the warehouse knows our SKU, which a shop's may be an alias of
+                    "sku": item_by_id(plan, row["item_id"])["sku"],
                     "item_id": row["item_id"],
                     "title": row["title"],
                     "quantity": to_hold(row),
