@@ -67,7 +67,10 @@ class Plan:
         self._state: dict[str, dict[Key, Row | None]] = {}
         self._writes = _Writes()
         self._tables: dict[str, Table] = {}
-        self._undo: list[Callable[[], Any]] = []
+        #: what takes back each change, with its arguments: plain tuples, thousands are made in a batch
+        self._undo: list[tuple[Any, ...]] = []
+        #: whether a table has an id and a merchant
+        self._keyed: dict[str, tuple[bool, bool]] = {}
         self._dirty_inserts: dict[tuple[str, int], Row] = {}
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -96,27 +99,26 @@ class Plan:
         known = self._state.setdefault(source.name, {})
         before = known.get(key, _ABSENT)
         known[key] = row
-        self._undo.append(lambda: known.pop(key, None) if before is _ABSENT else known.__setitem__(key, before))
+        self._undo.append((_put_back, known, key, before))
 
     def insert(self, table: Table, row: Row) -> Row:
         """Adds a row to write. It must have every column that has no default; `merchant_id` and `id` are filled in."""
-        if "id" in table.c and row.get("id") is None:
-            row["id"] = self.ids.next()
-        if "merchant_id" in table.c:
-            row.setdefault("merchant_id", self.merchant_id)
-        rows = self._writes.inserts.setdefault(table.name, [])
-        self._tables[table.name] = table
-        rows.append(row)
-        key = (table.name, row["id"]) if "id" in row else None
-        if key is not None:
+        name = table.name
+        if name not in self._keyed:
+            self._tables[name] = table
+            self._keyed[name] = ("id" in table.c, "merchant_id" in table.c)
+        has_id, has_merchant = self._keyed[name]
+        key = None
+        if has_id:
+            if row.get("id") is None:
+                row["id"] = self.ids.next()
+            key = (name, row["id"])
             self._dirty_inserts[key] = row
-
-        def undo() -> None:
-            rows.pop()
-            if key is not None:
-                self._dirty_inserts.pop(key, None)
-
-        self._undo.append(undo)
+        if has_merchant:
+            row.setdefault("merchant_id", self.merchant_id)
+        rows = self._writes.inserts.setdefault(name, [])
+        rows.append(row)
+        self._undo.append((_take_out, rows, self._dirty_inserts, key))
         return row
 
     def update(self, table: Table, row: Row, **values: Any) -> None:
@@ -156,24 +158,15 @@ class Plan:
     def emit(self, name: str, subject: str, record: Row) -> None:
         """Announces a core event; the caller of the core dispatches it."""
         self.events.append(CoreEvent(name, subject, record))
-        self._undo.append(self.events.pop)
+        self._undo.append((self.events.pop,))
 
     def on_rollback(self, undo: Callable[[], Any]) -> None:
         """Registers what takes back a change that a caller made outside the plan's own rows."""
-        self._undo.append(undo)
+        self._undo.append((undo,))
 
     def _change_overlay(self, row: Row, values: Mapping[str, Any]) -> None:
-        before = {name: row.get(name, _ABSENT) for name in values}
+        self._undo.append((_restore, row, {name: row.get(name, _ABSENT) for name in values}))
         row.update(values)
-
-        def undo() -> None:
-            for name, value in before.items():
-                if value is _ABSENT:
-                    row.pop(name, None)
-                else:
-                    row[name] = value
-
-        self._undo.append(undo)
 
     # -- parts --------------------------------------------------------------------------------------------------
 
@@ -184,7 +177,8 @@ class Plan:
     def rollback(self, mark: int) -> None:
         """Drops all that was planned after the mark, as if it had never been."""
         while len(self._undo) > mark:
-            self._undo.pop()()
+            undo, *arguments = self._undo.pop()
+            undo(*arguments)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -233,6 +227,27 @@ class Plan:
     def _expect(found: int, expected: int, table: Table) -> None:
         if found != expected:
             raise PlanConflict(f"{table.name}: {expected} rows were to change, the database changed {found}")
+
+
+def _put_back(known: dict[Key, Row | None], key: Key, before: Any) -> None:
+    if before is _ABSENT:
+        known.pop(key, None)
+    else:
+        known[key] = before
+
+
+def _take_out(rows: list[Row], inserted: dict[tuple[str, int], Row], key: tuple[str, int] | None) -> None:
+    rows.pop()
+    if key is not None:
+        inserted.pop(key, None)
+
+
+def _restore(row: Row, before: Row) -> None:
+    for name, value in before.items():
+        if value is _ABSENT:
+            row.pop(name, None)
+        else:
+            row[name] = value
 
 
 def _of(table: Table, changes: Mapping[tuple[str, int], Any]) -> list[tuple[int, Any]]:

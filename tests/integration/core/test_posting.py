@@ -161,6 +161,18 @@ def test_a_fact_of_a_closed_period_is_booked_on_the_first_open_day_with_its_date
         assert verify_ledger(connection, 1, book.key) == []
 
 
+def test_a_day_of_origin_given_by_the_caller_is_kept(book: BookOfTest) -> None:
+    draft = _draft(Posting("411900", 5, "EUR"), Posting("707100", -5, "EUR"), ref="late", origin_date=date(2026, 10, 3))
+    with batch(book) as plan:
+        post(plan, draft)
+    with batch(book) as plan:
+        assert post(plan, draft).replayed
+    with book.database.read() as connection:
+        dates = connection.execute(sa.select(ENTRY.c.effective_date, ENTRY.c.origin_date)).one()
+        assert dates == (DAY, date(2026, 10, 3))
+        assert verify_ledger(connection, 1, book.key) == []
+
+
 def test_a_floor_is_held_by_the_plan(book: BookOfTest) -> None:
     with batch(book) as plan:
         add_account(plan, "419800", "Avoirs plafonnés", min_balance=-100)

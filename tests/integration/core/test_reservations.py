@@ -13,7 +13,7 @@ from hub.core.errors import CoreError
 from hub.core.ledger.book import BookLocks
 from hub.core.plan import Plan, PlanConflict, Row
 from hub.core.stock.channels import acknowledged, adopt, channel_level, imported
-from hub.core.stock.items import add_location, item_by_sku, level, upsert_item
+from hub.core.stock.items import add_location, item_by_id, item_by_sku, level, upsert_item
 from hub.core.stock.moves import MoveConflict, StockShort, move
 from hub.core.stock.reservations import (
     RESERVATIONS,
@@ -392,6 +392,15 @@ def test_an_item_is_brought_up_to_date_under_either_key(book: BookOfTest) -> Non
         assert found is not None
         assert (found["title"], found["tracked"]) == ("Mug rouge", False)
         assert item_by_sku(plan, "CUP") is None
+
+
+def test_an_item_is_one_row_whichever_key_found_it(book: BookOfTest) -> None:
+    item = receive(book, "MUG", 1)
+    with batch(book) as plan:
+        seen = item_by_id(plan, item["id"])
+        upsert_item(plan, "MUG", "Mug vert")
+        assert seen["title"] == "Mug vert"
+        assert item_by_sku(plan, "MUG") is seen
 
 
 def test_a_location_is_added_once(book: BookOfTest) -> None:

@@ -104,6 +104,15 @@ def test_a_row_inserted_here_is_changed_before_it_is_written() -> None:
     assert not plan._writes.increments
 
 
+def test_a_table_may_be_changed_first_and_added_to_later() -> None:
+    plan, things, _ = make(STORED)
+    row = plan.get(things, "a")
+    assert row is not None
+    plan.increment(TABLE, row, amount=1)
+    plan.insert(TABLE, {"amount": 1, "note": ""})
+    assert len(plan.planned(TABLE)) == 1
+
+
 def test_events_are_taken_back_with_their_part() -> None:
     plan, _, _ = make()
     plan.emit("invoice.issued", "order:1", {})
