@@ -10,9 +10,10 @@ from .company import post, query
 
 
 def find(link: Link, call: Call) -> Confirmed | None:
-    """By Sku, else by Name: an item that the merchant made himself is used."""
+    """By Sku, else by Name: an item that the merchant made himself is used, but never one of another Sku."""
     sku, name = call.body.get("Sku"), str(call.body["Name"])
-    found = (query(link, "Item", "Sku", str(sku)) if sku else []) or query(link, "Item", "Name", name)
+    found = query(link, "Item", "Sku", str(sku)) if sku else []
+    found = found or [item for item in query(link, "Item", "Name", name) if not sku or not item.get("Sku")]
     return Confirmed(str(found[0]["Id"]), found[0]) if found else None
 
 

@@ -25,8 +25,8 @@ Ask = Callable[..., Any]
 SHOP = "hub-sandbox.myshopify.com"
 CALLBACK = "https://hub.example.org/webhooks/shop"
 PRODUCTS = [
-    {"sku": "MUG-01", "title": "Mug", "price": "12.00", "vat": "20", "quantity": 10},
-    {"sku": "BOOK 2", "title": "Livre", "price": "10.55", "vat": "5.5", "quantity": 4},
+    {"sku": "MUG-01", "title": "Mug", "price": "12.00", "vat": "0.2", "quantity": 10},
+    {"sku": "BOOK 2", "title": "Livre", "price": "10.55", "vat": "0.055", "quantity": 4},
 ]
 
 
