@@ -26,6 +26,8 @@ def upgrade(url: str, revision: str = "head") -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        if connection.dialect.name == "postgresql":
+            _tell_planner(connection)
 
 
 def current(url: str) -> str | None:
@@ -70,6 +72,31 @@ def _check_role(connection: Connection, app_role: str) -> None:
         raise ValueError(
             f"the role {app_role!r} owns the tables or is a superuser: give the application a role of its own, so that "
             "the database can refuse it to change what is sealed"
+        )
+
+
+def _tell_planner(connection: Connection) -> None:
+    """Tells PostgreSQL that a merchant's id selects nothing, for tables that it has not analysed yet.
+
+    Without statistics it takes one id for one row in 200, and reads all rows of the merchant through any index that starts
+    with it: posting fell from 1,600 to 360 entries a second within 25,000 entries. Its own statistics replace these with
+    the first ANALYZE. Versions before 18 have no such function and learn it from the first automatic ANALYZE."""
+    version = connection.dialect.server_version_info
+    if version is None or version < (18,):
+        return
+    tables = connection.exec_driver_sql(
+        "SELECT table_name FROM information_schema.columns c WHERE table_schema = 'public'"
+        " AND column_name = 'merchant_id' AND NOT EXISTS (SELECT 1 FROM pg_stats s"
+        " WHERE s.schemaname = 'public' AND s.tablename = c.table_name AND s.attname = 'merchant_id')"
+    ).scalars()
+    for table in tables.all():
+        connection.execute(
+            sa.text(
+                "SELECT pg_restore_attribute_stats('schemaname', 'public', 'relname', CAST(:name AS text), 'attname',"
+                " 'merchant_id', 'inherited', false, 'null_frac', CAST(0 AS real), 'avg_width', 8,"
+                " 'n_distinct', CAST(1 AS real))"
+            ),
+            {"name": table},
         )
 
 

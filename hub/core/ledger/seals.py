@@ -112,9 +112,10 @@ POSTGRES: list[str] = [
     BEGIN
       IF EXISTS (
         SELECT 1 FROM added
-        LEFT JOIN entry ON entry.id = added.id AND entry.merchant_id = added.merchant_id
-        LEFT JOIN book ON book.id = entry.book_id AND book.merchant_id = added.merchant_id
-        WHERE book.id IS NULL
+        LEFT JOIN entry ON entry.id = added.id
+        LEFT JOIN book ON book.id = entry.book_id
+        WHERE entry.merchant_id IS DISTINCT FROM added.merchant_id
+          OR book.merchant_id IS DISTINCT FROM added.merchant_id
       ) THEN
         RAISE EXCEPTION 'entry_seal: the entry is not there or is another merchant''s'
           USING ERRCODE = 'integrity_constraint_violation';

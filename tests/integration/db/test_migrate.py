@@ -106,6 +106,25 @@ def test_a_role_that_is_not_there_is_named(postgres_admin_url: str) -> None:
         migrate.grant(postgres_admin_url, "nobody_here")
 
 
+def test_the_planner_knows_that_a_merchant_selects_nothing_until_it_has_looked_itself(postgres_admin_url: str) -> None:
+    known = sa.text(
+        "SELECT tablename, n_distinct FROM pg_stats WHERE attname = 'merchant_id' AND schemaname = 'public'"
+    )
+    tables = sa.text("SELECT table_name FROM information_schema.columns WHERE column_name = 'merchant_id'")
+    with admin_engine(postgres_admin_url).begin() as connection:
+        told = dict(connection.execute(known).all())
+        assert told == dict.fromkeys(connection.execute(tables).scalars(), 1.0)
+        connection.exec_driver_sql(
+            "INSERT INTO location SELECT n, n, 'main', 'warehouse' FROM generate_series(1, 500) n"
+        )
+        connection.exec_driver_sql("ANALYZE location")
+        seen = dict(connection.execute(known).all())["location"]
+        assert seen == -1.0, "as many merchants as rows"
+    migrate.upgrade(postgres_admin_url)
+    with admin_engine(postgres_admin_url).connect() as connection:
+        assert dict(connection.execute(known).all())["location"] == seen
+
+
 def test_rights_cover_tables_of_later_migrations(postgres_server: PostgresServer, postgres_admin_url: str) -> None:
     with admin_engine(postgres_admin_url).begin() as connection:
         connection.exec_driver_sql("CREATE TABLE later (id BIGINT)")
