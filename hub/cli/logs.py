@@ -1,0 +1,89 @@
+"""Logs of a running hub: one JSON object a line on stderr, without bodies, secrets or personal data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_HIDDEN = frozenset(
+    "body headers authorization cookie secret secrets token access_token refresh_token password".split()
+)
+_MAX_TEXT = 500
+
+
+def configure(level: str) -> None:
+    """Sets up structlog, and hands it what other libraries log. Raises: ValueError for an unknown level."""
+    number = _LEVELS.get(level.lower())
+    if number is None:
+        raise ValueError(f"HUB_LOG_LEVEL is one of {', '.join(_LEVELS)}, not {level!r}")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _hide,
+            _explain,
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_logger,
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_Handler()]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def _logger(*names: Any) -> Any:
+    return _Lines(str(names[0]) if names else "hub")
+
+
+class _Lines:
+    """Writes whole lines to stderr, with the name of the logger in each."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(f'{{"logger": "{self._name}", {line[1:]}\n')
+        sys.stderr.flush()
+
+    log = debug = info = warning = error = critical = exception = fatal = msg
+
+
+class _Handler(logging.Handler):
+    """What libraries log, in our form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(record.name)
+        values = {"exc_info": record.exc_info} if record.exc_info else {}
+        log.log(record.levelno, record.getMessage()[:_MAX_TEXT], **values)
+
+
+def _hide(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in event.keys() & _HIDDEN:
+        event[name] = "hidden"
+    return event
+
+
+def _explain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception as its type, its place in the code and its first line; a database's error without the values of its
+    statement, which may be personal data."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        message = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        event["error"] = type(error).__name__
+        event["message"] = message[:_MAX_TEXT]
+        event["at"] = [
+            f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)[-12:]
+        ]
+    return event

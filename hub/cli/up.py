@@ -1,0 +1,33 @@
+"""`hub up`: runs a hub."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hub.cli.errors import CommandError
+from hub.cli.options import Home, settings_of
+
+
+def command(
+    home: Home = None,
+    bind: Annotated[str | None, typer.Option(envvar="HUB_BIND", help="host:port; port 0 takes a free one.")] = None,
+) -> None:
+    """Run the hub until it is told to stop: webhooks, workers, API and console in one process."""
+    from hub.cli import logs
+    from hub.web.server import Server
+
+    settings = settings_of(home, bind=bind)
+    try:
+        logs.configure(settings.log_level)
+    except ValueError as error:
+        raise CommandError(str(error), exit_code=2) from None
+    server = Server(settings)
+    print(f"The hub answers at {server.url}", flush=True)
+    print(f"Sign in (once, within 15 minutes): {server.login_url()}", flush=True)
+    if settings.public_url:
+        print(f"From outside: {settings.public_url}", flush=True)
+    server.run()
+    print("The hub is down.", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What answers over HTTP: webhooks, OAuth, the API, and a page for people."""

@@ -1,0 +1,152 @@
+"""Runs a hub: its lock, its workers, its web server; and stops them in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from types import TracebackType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from hub.connect.vault import load_root_keys
+from hub.web.access import RUN_SECONDS, Keys, signing_key
+from hub.web.app import create_app, local_url
+from hub.workers.admin import setup
+from hub.workers.admin.errors import AdminError
+from hub.workers.admin.running import RunLock, Running, announce, withdraw
+from hub.workers.hub import Hub
+from hub.workers.settings import Settings
+
+_log = structlog.get_logger("hub.server")
+_GRACE_S = 10
+
+
+class Server:
+    """A hub that answers on its address. `start` and `stop`, or `run` until a signal comes.
+
+    Raises: AlreadyRunning, AdminError, VaultError when it cannot start; nothing is left behind then."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        setup.check_ready(settings)
+        self._keys = Keys(signing_key(load_root_keys(settings.home)[0]))
+        self._lock = RunLock(settings.home)
+        self._lock.take()
+        self._thread: threading.Thread | None = None
+        self._up = False
+        try:
+            self._socket = _bound(settings)
+            self.port: int = self._socket.getsockname()[1]
+            #: how a person on this machine reaches it
+            self.url = local_url(settings.host, self.port)
+            self.token = self._keys.api_token(RUN_SECONDS, boot=True)
+            self.hub = Hub.open(settings)
+            self._server = _web_server(create_app(self.hub, settings, port=self.port, keys=self._keys))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def login_url(self) -> str:
+        """A link that signs a person in, once."""
+        return f"{self.url}/login?token={self._keys.login_token()}"
+
+    def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, then stops in order. For the main thread."""
+        # uvicorn raises the signal again when it is done: what is open is to be closed first
+        before = {number: signal.signal(number, _ignored) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self._begin()
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def start(self) -> None:
+        """Serves in a thread; returns when it answers."""
+        self._begin()
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
+        )
+        self._thread.start()
+        until = time.monotonic() + 30
+        while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
+            time.sleep(0.01)
+        if not self._server.started:
+            self.stop()
+            raise AdminError("the web server did not start: see the log")
+
+    def stop(self) -> None:
+        """Stops answering, then working; what is being sent is waited for."""
+        if self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(_GRACE_S + 10)
+            self._thread = None
+        self._end()
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _begin(self) -> None:
+        self._up = True
+        self.hub.start()
+        announce(self.settings.home, Running(self.url, self.token, os.getpid()))
+        _log.info("hub is up", url=self.url, database=self.hub.database.url.get_backend_name())
+
+    def _end(self) -> None:
+        if not self._up:
+            return
+        self._up = False
+        withdraw(self.settings.home)
+        self._socket.close()
+        self.hub.stop()
+        self._lock.release()
+        _log.info("hub is down")
+
+
+def _web_server(app: FastAPI) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+
+
+def _ignored(_number: int, _frame: object) -> None:
+    """Keeps the process alive until it has stopped in order."""
+
+
+def _bound(settings: Settings) -> socket.socket:
+    host = settings.host.strip("[]")
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, settings.port))
+        made.listen(1024)
+    except OSError as error:
+        made.close()
+        raise AdminError(
+            f"cannot listen on {settings.bind}: {error.strerror}: stop what does, or set HUB_BIND"
+        ) from None
+    made.set_inheritable(False)
+    return made

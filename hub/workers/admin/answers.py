@@ -1,0 +1,311 @@
+"""What answers do. Each plans its change and says whether the question is closed by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from hub.connect.tables import Connection as ConnectionTable
+from hub.core.ledger.book import book_of
+from hub.core.plan import CoreEvent, Row
+from hub.core.sales.aliases import set_alias
+from hub.core.sales.restock import replenish_orders
+from hub.core.sales.tables import SALES_ORDER
+from hub.core.stock.channels import CHANNEL_LEVELS
+from hub.core.stock.items import item_by_sku, upsert_item
+from hub.core.stock.moves import move
+from hub.core.stock.tables import CHANNEL_LEVEL
+from hub.core.time import local_date
+from hub.flows import readback
+from hub.flows.tables import Run
+from hub.inbox.tables import Inbox
+from hub.outbox import bodies, effects, outcomes
+from hub.outbox.plan import DELIVERY
+from hub.outbox.tables import DeliveryState
+from hub.workers.admin import core
+from hub.workers.admin.core import Change
+from hub.workers.admin.errors import AdminError
+from hub.workers.admin.events import reopen
+from hub.workers.admin.stored import stored_record
+from hub.workers.hub import Hub
+
+_INBOX = Inbox.__table__  # type: ignore[attr-defined]
+_RUN = Run.__table__  # type: ignore[attr-defined]
+_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
+#: where a shop's own number is taken from
+_WAREHOUSE = "main"
+Values = Mapping[str, Any]
+
+
+# -- events and runs --------------------------------------------------------------------------------------------
+
+
+def replay(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """The event is worked again; of a flow that answered a core event only its run is."""
+    run = _run(hub, question)
+    if run is not None and run["trigger"] is not None:
+        return _run_again(hub, changing, run)
+    _reopen(changing, question)
+    return True
+
+
+def retry(hub: Hub, changing: Change, question: Row, values: Values) -> bool:
+    """The order is read from its shop as it is now; where it cannot be read, its event is worked again."""
+    order = _order(hub, changing, question)
+    if order is None:
+        return replay(hub, changing, question, values)
+    info = changing.active.settings.roles.connections.get(order["connection_id"])
+    spec = None if info is None else changing.active.settings.roles.connector(info).manifest.records.get("order")
+    if spec is None or not spec.read:
+        return replay(hub, changing, question, values)
+    event = core.event_of(changing, connection_id=order["connection_id"], seq=question["event_seq"])
+    readback.schedule(changing.plan, event, "order", order["external_id"], changing.active.lanes)
+    return True
+
+
+def drop(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """A delivery is not sent; an event is let be."""
+    if question["delivery_id"] is not None:
+        _set_delivery(
+            changing,
+            question["delivery_id"],
+            (DeliveryState.REJECTED, DeliveryState.UNCERTAIN, *_UNSENT),
+            state=DeliveryState.SUPERSEDED,
+            reason="dropped by a person",
+            finished_at=changing.plan.now,
+        )
+        return True
+    seq = question["event_seq"]
+    if seq is not None:
+        changing.then(
+            lambda connection: connection.execute(
+                _INBOX.update()
+                .where(_INBOX.c.seq == seq, _INBOX.c.state == "parked")
+                .values(state="done", outcome="dropped by a person")
+            )
+        )
+    return True
+
+
+def accept(_hub: Hub, _changing: Change, _question: Row, _values: Values) -> bool:
+    """A person has seen to it."""
+    return True
+
+
+def wait(_hub: Hub, _changing: Change, _question: Row, _values: Values) -> bool:
+    """It stays open until what it waits for happens."""
+    return False
+
+
+def _reopen(changing: Change, question: Row) -> None:
+    seq = question["event_seq"]
+    if not seq:
+        raise AdminError(f"question {question['id']} has no event that could be worked again")
+    merchant_id, now = changing.plan.merchant_id, changing.plan.now
+    changing.then(lambda connection: reopen(connection, merchant_id, [seq], now, ""))
+
+
+def _run(hub: Hub, question: Row) -> Row | None:
+    if question["run_id"] is None:
+        return None
+    with hub.database.read() as connection:
+        row = connection.execute(sa.select(_RUN).where(_RUN.c.id == question["run_id"])).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
+    """A parked run of a core event: with the flow as it is now and the record as it was."""
+    flow = next((flow for flow in changing.active.flows if flow.name == run["flow"]), None)
+    if flow is None:
+        raise AdminError(f"flow {run['flow']} is not there any more: drop the question")
+    if run["scope"] is None:
+        raise AdminError(f"run {run['id']} of flow {run['flow']} kept no record to run with again")
+    happened = CoreEvent(run["trigger"], run["subject"], stored_record(run["scope"]))
+    event = core.event_of(changing, seq=run["event_seq"])
+    hub.batch._subscriber(flow, happened, changing.plan, event, changing.active)
+    again = changing.plan.planned(_RUN)[-1]
+    return bool(again["state"] != "parked")
+
+
+def _order(hub: Hub, changing: Change, question: Row) -> Row | None:
+    kind, _, order_id = str(question["subject"]).partition(":")
+    if kind != "order" or not order_id.isdigit():
+        return None
+    with hub.database.read() as connection:
+        row = connection.execute(
+            sa.select(SALES_ORDER.c.connection_id, SALES_ORDER.c.external_id)
+            .join(_CONNECTION, _CONNECTION.c.id == SALES_ORDER.c.connection_id)
+            .where(
+                SALES_ORDER.c.merchant_id == changing.plan.merchant_id,
+                SALES_ORDER.c.id == int(order_id),
+                _CONNECTION.c.status == "connected",
+            )
+        ).mappings()
+        found = row.one_or_none()
+    return None if found is None else dict(found)
+
+
+# -- deliveries -------------------------------------------------------------------------------------------------
+
+_UNSENT = (DeliveryState.PLANNED, DeliveryState.WAITING, DeliveryState.RETRY)
+
+
+def resend(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """A person says that it is to be sent, once more if it arrived before. A look-up by natural key is still made first
+    where the operation has one; what was refused is made anew from its content."""
+    row = _delivery(hub, question)
+    values: dict[str, Any] = {"attempts": 0, "next_attempt_at": 0, "finished_at": None, "reason": None}
+    if row["state"] == DeliveryState.REJECTED:
+        values |= {"frozen_body": None, "maybe_sent": False, "first_sent_at": None}
+    elif row["ladder"] != "find_first":
+        values |= {"maybe_sent": False, "first_sent_at": None}
+    _set_delivery(
+        changing,
+        row["id"],
+        (DeliveryState.REJECTED, DeliveryState.UNCERTAIN),
+        state=DeliveryState.PLANNED,
+        **values,
+    )
+    return True
+
+
+def confirmed(hub: Hub, changing: Change, question: Row, values: Values) -> bool:
+    """A person has found it there: it counts as confirmed, with its external id in the bindings and the effect log."""
+    row = _delivery(hub, question)
+    external_id = str(values["external_id"]).strip()
+    if not external_id:
+        raise AdminError("the answer 'confirmed' needs external_id")
+    binds = hub.links.open(row["connection_id"]).operation(row["operation"]).binds
+    body = row["frozen_body"] if row["frozen_body"] is not None else row["body"]
+    _set_delivery(
+        changing,
+        row["id"],
+        (DeliveryState.UNCERTAIN,),
+        state=DeliveryState.CONFIRMED,
+        external_id=external_id,
+        reason="a person found it there",
+        finished_at=changing.plan.now,
+    )
+    merchant_id, now = changing.plan.merchant_id, changing.plan.now
+
+    def write(connection: Connection) -> None:
+        if binds:
+            ours = row["key"].removeprefix(f"{binds}:")
+            outcomes.bind(connection, hub.database.ids, merchant_id, row["connection_id"], binds, ours, external_id)
+        effect = effects.Confirmed(
+            row["id"],
+            row["connection_id"],
+            row["operation"],
+            row["key"],
+            row["version"],
+            external_id,
+            bodies.digest(bytes(body or b"")),
+        )
+        key = hub.vault.data_key(connection, merchant_id, "chain")
+        effects.append(connection, merchant_id, [effect], key=(key.id, key.key), now=now)
+
+    changing.then(write)
+    return True
+
+
+def _delivery(hub: Hub, question: Row) -> Row:
+    with hub.database.read() as connection:
+        row = (
+            connection.execute(sa.select(DELIVERY).where(DELIVERY.c.id == question["delivery_id"]))
+            .mappings()
+            .one_or_none()
+        )
+    if row is None:
+        raise AdminError(f"question {question['id']} is about no delivery")
+    return dict(row)
+
+
+def _set_delivery(changing: Change, delivery_id: int, found_in: tuple[DeliveryState, ...], **values: Any) -> None:
+    def write(connection: Connection) -> None:
+        changed = connection.execute(
+            DELIVERY.update().where(DELIVERY.c.id == delivery_id, DELIVERY.c.state.in_(found_in)).values(**values)
+        ).rowcount
+        if changed != 1:
+            raise AdminError(f"delivery {delivery_id} has moved on since: look at it again")
+
+    changing.then(write)
+
+
+# -- stock ------------------------------------------------------------------------------------------------------
+
+
+def adopt_drift(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """The shop is right: the difference is booked as an inventory move, and the shop's number is what we expect."""
+    details = json.loads(question["details"])
+    difference = int(details["found"]) - int(details["expected"])
+    plan = changing.plan
+    if difference:
+        day = local_date(plan.now, book_of(plan)["zone"])
+        source, destination = ("loss", _WAREHOUSE) if difference > 0 else (_WAREHOUSE, "loss")
+        ref = f"drift:{question['id']}"
+        move(plan, details["item_id"], source, destination, abs(difference), "inventory", ref, day)
+        if difference > 0:
+            replenish_orders(plan, details["item_id"], _WAREHOUSE)
+    return push_drift(hub, changing, question, _values)
+
+
+def push_drift(_hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """Ours goes to the shop, from the number that it shows. What it sold since the number was read stays counted."""
+    details = json.loads(question["details"])
+    plan = changing.plan
+    level = plan.get(CHANNEL_LEVELS, (details["connection_id"], details["item_id"]))
+    if level is None or level["expected"] is None:
+        raise AdminError("the shop's quantity of this item was never adopted: `hub connections adopt-stock` first")
+    plan.increment(CHANNEL_LEVEL, level, expected=int(details["found"]) - int(details["expected"]))
+    _set_delivery(
+        changing, question["delivery_id"], _UNSENT, state=DeliveryState.PLANNED, next_attempt_at=0, reason=None
+    )
+    return True
+
+
+# -- unknown SKUs -----------------------------------------------------------------------------------------------
+
+
+def map_sku(_hub: Hub, changing: Change, question: Row, values: Values) -> bool:
+    """What the shop sold is an item of ours."""
+    item = item_by_sku(changing.plan, str(values["sku"]).strip())
+    if item is None:
+        raise AdminError(f"there is no item {values['sku']!r}: import it, or answer `create`")
+    return _alias(changing, question, item["id"])
+
+
+def create_sku(_hub: Hub, changing: Change, question: Row, values: Values) -> bool:
+    """An item is made with the SKU that the shop uses (or the one given)."""
+    details = json.loads(question["details"])
+    sku = str(values.get("sku") or details.get("sku") or "").strip()
+    if not sku:
+        raise AdminError("the shop gives no SKU: the answer 'create' needs sku")
+    item = upsert_item(changing.plan, sku, str(values.get("title") or details.get("title") or sku))
+    if sku == details.get("sku"):
+        _reopen(changing, question)
+        return True
+    return _alias(changing, question, item["id"])
+
+
+def ignore_sku(_hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """What the shop sold is not kept in stock."""
+    return _alias(changing, question, None)
+
+
+def _alias(changing: Change, question: Row, item_id: int | None) -> bool:
+    details = json.loads(question["details"])
+    if details.get("connection_id") is None:
+        raise AdminError("this SKU came from no shop: import the item, then answer `replay`")
+    set_alias(
+        changing.plan,
+        int(details["connection_id"]),
+        variant_id=details.get("variant_id"),
+        sku=details.get("sku"),
+        item_id=item_id,
+    )
+    _reopen(changing, question)
+    return True

@@ -1,0 +1,152 @@
+"""Questions and their answers. What an answer does is looked up by the kind of its question."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from hub.core.errors import CoreError
+from hub.core.plan import Row
+from hub.db.types import instant_text
+from hub.inbox.questions import OPEN_QUESTIONS, QUESTION
+from hub.workers.admin import answers
+from hub.workers.admin.core import Change, change
+from hub.workers.admin.errors import AdminError, NotThere
+from hub.workers.hub import Hub
+
+#: answer -> what it does; `(kind, answer)` first, then `answer` alone. False: the question stays open
+Handler = Callable[[Hub, Change, Row, Mapping[str, Any]], bool]
+HANDLERS: dict[tuple[str, str] | str, Handler] = {
+    "replay": answers.replay,
+    "retry": answers.retry,
+    "drop": answers.drop,
+    "accept": answers.accept,
+    "done": answers.accept,
+    "close": answers.accept,
+    "wait": answers.wait,
+    "resend": answers.resend,
+    "confirmed": answers.confirmed,
+    ("stock.drift", "adopt"): answers.adopt_drift,
+    ("stock.drift", "push"): answers.push_drift,
+    ("sku.unknown", "map"): answers.map_sku,
+    ("sku.unknown", "create"): answers.create_sku,
+    ("sku.unknown", "ignore"): answers.ignore_sku,
+}
+_CLOSE = {"answer": "close", "text": "It is seen to"}
+
+
+def listed(
+    hub: Hub, *, state: str = "open", before: int | None = None, limit: int = 50, merchant_id: int = 1
+) -> dict[str, Any]:
+    """Questions, newest first. `state`: open, answered, resolved or all."""
+    size = max(1, min(limit, 500))
+    with hub.database.read() as connection:
+        rows = connection.execute(
+            sa.select(QUESTION)
+            .where(
+                QUESTION.c.merchant_id == merchant_id,
+                QUESTION.c.state == state if state != "all" else sa.true(),
+                QUESTION.c.id < before if before is not None else sa.true(),
+            )
+            .order_by(QUESTION.c.id.desc())
+            .limit(size + 1)
+        ).mappings()
+        found = [dict(row) for row in rows]
+    more, found = len(found) > size, found[:size]
+    return {"items": [_shown(row) for row in found], "next": str(found[-1]["id"]) if more else None}
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]),
+        "kind": row["kind"],
+        "subject": row["subject"],
+        "reason": row["reason"],
+        "details": json.loads(row["details"]),
+        "answers": _answers(row),
+        "state": row["state"],
+        "event": row["event_seq"],
+        "delivery": str(row["delivery_id"]) if row["delivery_id"] is not None else None,
+        "answer": row["answer"],
+        "answered_by": row["answered_by"],
+        "created_at": instant_text(row["created_at"]),
+        "closed_at": instant_text(row["closed_at"]) if row["closed_at"] is not None else None,
+    }
+
+
+def _answers(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answers that can be given, each with the list of values it needs."""
+    given = json.loads(row["answers"]) or ([] if row["kind"] == "connection.reconnect" else [_CLOSE])
+    return [
+        {"answer": one["answer"], "needs": _needs(one.get("needs")), "text": one.get("text", one["answer"])}
+        for one in given
+    ]
+
+
+def _needs(given: Any) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or [])
+
+
+def answer(
+    hub: Hub,
+    question_id: int,
+    answer: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    by: str = "",
+    merchant_id: int = 1,
+) -> dict[str, Any]:
+    """Answers an open question: does what the answer says and closes it, in one transaction.
+
+    Raises: NotThere; AdminError when the answer is not one of the question's, lacks a value, or cannot be done."""
+    values = values or {}
+    try:
+        with change(hub, merchant_id) as changing:
+            row = _open(hub, question_id, merchant_id)
+            known = _answers(row)
+            chosen = next((one for one in known if one["answer"] == answer), None)
+            if chosen is None:
+                there = ", ".join(one["answer"] for one in known) or "none: connect it again"
+                raise AdminError(
+                    f"{answer!r} is no answer to question {question_id} ({row['kind']}): there are {there}"
+                )
+            missing = [name for name in chosen["needs"] if values.get(name) in (None, "")]
+            if missing:
+                raise AdminError(f"the answer {answer!r} needs {', '.join(missing)}")
+            handler = HANDLERS.get((row["kind"], answer)) or HANDLERS.get(answer)
+            if handler is None:
+                raise AdminError(f"this release does not know what {answer!r} does for {row['kind']}")
+            changing.event_seq = row["event_seq"] or 0
+            closed = handler(hub, changing, row, values)
+            if closed:
+                _close(changing, row, answer, values, by)
+    except CoreError as error:
+        raise AdminError(str(error)) from None
+    return {"question": str(question_id), "answer": answer, "closed": closed}
+
+
+def _open(hub: Hub, question_id: int, merchant_id: int) -> Row:
+    with hub.database.read() as connection:
+        row = (
+            connection.execute(
+                sa.select(QUESTION).where(QUESTION.c.merchant_id == merchant_id, QUESTION.c.id == question_id)
+            )
+            .mappings()
+            .one_or_none()
+        )
+    if row is None:
+        raise NotThere(f"there is no question {question_id}")
+    if row["state"] != "open":
+        raise AdminError(f"question {question_id} is {row['state']} already")
+    return dict(row)
+
+
+def _close(changing: Change, row: Row, answer: str, values: Mapping[str, Any], by: str) -> None:
+    said = json.dumps({"answer": answer, **values}, ensure_ascii=False, default=str) if values else answer
+    changing.plan.update(
+        QUESTION, row, state="answered", answer=said, answered_by=by or None, closed_at=changing.plan.now
+    )
+    changing.plan.put(OPEN_QUESTIONS, (row["subject"], row["kind"]), None)

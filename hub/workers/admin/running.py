@@ -1,0 +1,101 @@
+"""The running hub of a folder: a lock that only one process holds, and a file that says where it answers."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hub.workers.admin.errors import AdminError
+
+
+class AlreadyRunning(AdminError):
+    """Another process works with this hub."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where a running hub answers."""
+
+    url: str
+    token: str = field(repr=False)
+    pid: int
+
+
+class RunLock:
+    """`HUB_HOME/run/lock`, held until it is released or the process ends, however it ends."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "run"
+        self._handle: int | None = None
+
+    def take(self, wait_s: float = 0) -> None:
+        """Raises: AlreadyRunning when another process holds it still after `wait_s` seconds."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= until:
+                    os.close(handle)
+                    raise AlreadyRunning(self._told()) from None
+                time.sleep(0.05)
+        self._handle = handle
+
+    def release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _told(self) -> str:
+        place = self._folder.parent.resolve()
+        running = read(self._folder.parent)
+        if running is None:
+            return f"another process works with the hub in {place}: wait until it is done"
+        return f"the hub in {place} is running already at {running.url} (process {running.pid}): stop it first"
+
+
+def held(home: Path) -> bool:
+    """Whether a process holds the lock of a home."""
+    file = home / "run" / "lock"
+    if not file.exists():
+        return False
+    lock = RunLock(home)
+    try:
+        lock.take()
+    except AlreadyRunning:
+        return True
+    lock.release()
+    return False
+
+
+def announce(home: Path, running: Running) -> None:
+    """Writes `run/hub.json`, readable by its owner only."""
+    folder = home / "run"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = folder / f"hub.json.{os.getpid()}"
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump({"url": running.url, "token": running.token, "pid": running.pid}, out)
+    os.replace(made, folder / "hub.json")
+
+
+def withdraw(home: Path) -> None:
+    """Removes `run/hub.json`."""
+    (home / "run" / "hub.json").unlink(missing_ok=True)
+
+
+def read(home: Path) -> Running | None:
+    """What `run/hub.json` says; None when there is none. The hub may be gone: see `held`."""
+    try:
+        found: Any = json.loads((home / "run" / "hub.json").read_text("utf-8"))
+        return Running(str(found["url"]), str(found["token"]), int(found["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

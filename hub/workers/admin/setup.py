@@ -1,0 +1,147 @@
+"""Makes a hub: its folder, its key, its database, a merchant with an open book and a warehouse. Does what is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from hub.connect.vault import ENVIRONMENT, Vault, create_secret_key, load_root_keys
+from hub.core.ledger.setup import IDS_NEEDED, open_book
+from hub.core.ledger.tables import BOOK
+from hub.core.stock.setup import open_stock
+from hub.core.stock.tables import LOCATION
+from hub.db import migrate as migrations
+from hub.db.engine import Database
+from hub.db.tables import Merchant
+from hub.db.types import now_us
+from hub.records.money import MoneyError, exponent
+from hub.workers.admin.errors import AdminError
+from hub.workers.settings import Settings
+
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+MERCHANT_ID = 1
+LANES = 64
+
+
+def init(
+    settings: Settings, *, name: str = "My shop", currency: str = "EUR", zone: str = "Europe/Paris"
+) -> dict[str, Any]:
+    """Makes what is missing of a hub and says what it made; run again it changes nothing. Raises: AdminError."""
+    _check(currency, zone)
+    made: list[str] = []
+    home = settings.home
+    if not home.is_dir():
+        home.mkdir(mode=0o700, parents=True)
+        made.append(f"folder {home}")
+    if not os.environ.get(ENVIRONMENT, "").strip() and not (home / "secret.key").exists():
+        made.append(f"key {create_secret_key(home)}")
+    result = migrate(settings)
+    if result["before"] is None:
+        made.append("database")
+        if not settings.database_url:
+            (home / "hub.sqlite").chmod(0o600)
+    with _opened(settings) as (database, vault):
+        made += _merchant(database, vault, name, currency, zone)
+    return {
+        "home": str(home.resolve()),
+        "database": result["database"],
+        "revision": result["revision"],
+        "merchant": str(MERCHANT_ID),
+        "made": made,
+    }
+
+
+def migrate(settings: Settings) -> dict[str, Any]:
+    """Brings the database to the schema of this release. On PostgreSQL the role of `HUB_DATABASE_ADMIN_URL` does it, and
+    that of `HUB_DATABASE_URL` gets its rights. Raises: AdminError."""
+    owner = settings.database_admin_url or settings.url
+    before = migrations.current(owner)
+    migrations.upgrade(owner)
+    if settings.database_admin_url and settings.database_url:
+        role = sa.make_url(settings.database_url).username
+        if not role:
+            raise AdminError("HUB_DATABASE_URL names no role: give the application one of its own, not the owner's")
+        try:
+            migrations.grant(settings.database_admin_url, role)
+        except ValueError as error:
+            raise AdminError(str(error)) from None
+    return {
+        "database": sa.make_url(settings.url).render_as_string(hide_password=True),
+        "before": before,
+        "revision": migrations.head(),
+    }
+
+
+def check_ready(settings: Settings) -> None:
+    """Refuses a hub that was not made yet, or whose database has another schema. Raises: AdminError."""
+    home = settings.home
+    if not settings.database_url and not (home / "hub.sqlite").is_file():
+        raise AdminError(f"there is no hub in {home.resolve()}: run `hub init`, or set HUB_HOME to where one is")
+    database = Database(settings.url)
+    try:
+        with database.read() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                raise AdminError("the database has no tables: run `hub init`")
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    finally:
+        database.dispose()
+    if found != migrations.head():
+        raise AdminError(
+            f"the database has revision {found}, this release needs {migrations.head()}: stop the hub and run `hub init`"
+        )
+
+
+def _check(currency: str, zone: str) -> None:
+    try:
+        exponent(currency)
+        ZoneInfo(zone)
+    except MoneyError as error:
+        raise AdminError(str(error)) from None
+    except (KeyError, ValueError, OSError):
+        raise AdminError(f"{zone!r} is no time zone: give an IANA name such as Europe/Paris") from None
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
+    database = Database(settings.url)
+    try:
+        yield database, Vault(load_root_keys(settings.home), database.ids)
+    finally:
+        database.dispose()
+
+
+def _merchant(database: Database, vault: Vault, name: str, currency: str, zone: str) -> list[str]:
+    made: list[str] = []
+    row: dict[str, Any]
+    now = now_us()
+    database.ids.ensure(IDS_NEEDED + 100)
+    with database.write() as connection:
+        found = connection.execute(sa.select(_MERCHANT).where(_MERCHANT.c.id == MERCHANT_ID)).mappings().one_or_none()
+        row = dict(found or {})
+        if found is None:
+            row = {
+                "id": MERCHANT_ID, "name": name, "zone": zone, "currency": currency, "lanes": LANES, "created_at": now
+            }  # fmt: skip
+            connection.execute(_MERCHANT.insert(), [row])
+            made.append(f"merchant {name!r}, {currency}, {zone}")
+        key = vault.data_key(connection, MERCHANT_ID, "chain")
+        if not connection.execute(sa.select(BOOK.c.id).where(BOOK.c.merchant_id == MERCHANT_ID)).first():
+            open_book(
+                connection,
+                MERCHANT_ID,
+                database.ids,
+                currency=row["currency"],
+                zone=row["zone"],
+                data_key_id=key.id,
+                now=now,
+            )
+            made.append(f"book in {row['currency']}")
+        if not connection.execute(sa.select(LOCATION.c.id).where(LOCATION.c.merchant_id == MERCHANT_ID)).first():
+            open_stock(connection, MERCHANT_ID, database.ids)
+            made.append("stock with the warehouse 'main'")
+    return made
