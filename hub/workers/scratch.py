@@ -1,0 +1,239 @@
+"""A hub in a folder of its own that is thrown away: a migrated database, a merchant with an open book and a warehouse,
+connections, a catalogue. What comes in goes the way it goes in any hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hub.connect import links, payload, reads
+from hub.connect.registry import Registry
+from hub.connect.tables import RoleBinding
+from hub.connect.vault import Vault, root_key
+from hub.core.ledger.setup import IDS_NEEDED, open_book
+from hub.core.plan import Plan
+from hub.core.stock.items import add_location, upsert_item
+from hub.core.stock.moves import move
+from hub.core.stock.setup import open_stock
+from hub.core.time import local_date
+from hub.db import migrate
+from hub.db.engine import Database
+from hub.db.tables import Merchant
+from hub.flows.active import Active, build
+from hub.flows.batch import WRITE_ORDER
+from hub.flows.context import ConnectionInfo
+from hub.inbox.questions import raise_question
+from hub.inbox.receive import Received, dedup_key, insert_events
+from hub.inbox.tables import Inbox
+from hub.workers.hub import Hub
+
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+_ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
+_INBOX = Inbox.__table__  # type: ignore[attr-defined]
+MERCHANT_ID = 1
+_LANES = 64
+
+
+@dataclass(frozen=True)
+class Stocked:
+    """An item of the catalogue and its units by location."""
+
+    sku: str
+    title: str
+    tracked: bool = True
+    units: Mapping[str, int] = field(default_factory=dict)
+
+
+class ScratchHub(Hub):
+    """A hub that may run some of its flows only. Its parts are the ones of every hub."""
+
+    def __init__(self, *arguments: Any, flows: Collection[str] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._only = flows
+
+    def active(self, merchant_id: int) -> Active:
+        known = super().active(merchant_id)
+        if self._only is None or all(flow.name in self._only for flow in known.flows):
+            return known
+        chosen = [flow for flow in known.flows if flow.name in self._only]
+        made = build(known.merchant_id, known.lanes, known.settings, known.chain_key, chosen)
+        self._actives[merchant_id] = made
+        return made
+
+
+class Scratch:
+    """The hub, and what is done to it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        registry: Registry,
+        clock: Callable[[], int],
+        *,
+        homes: Sequence[Path] = (),
+        flows: Collection[str] | None = None,
+        currency: str = "EUR",
+        zone: str = "Europe/Paris",
+    ) -> None:
+        url = f"sqlite:///{folder / 'scratch.sqlite'}"
+        migrate.upgrade(url)
+        self.registry = registry
+        self.clock = clock
+        self.zone = zone
+        self.database = Database(url)
+        self.vault = Vault([root_key(os.urandom(32))], self.database.ids)
+        self._open(currency)
+        self.hub = ScratchHub(self.database, self.vault, registry, homes=homes, clock=clock, flows=flows)
+
+    def _open(self, currency: str) -> None:
+        ids = self.database.ids
+        ids.ensure(IDS_NEEDED + 100)
+        with self.database.write() as connection:
+            row = {"id": MERCHANT_ID, "name": "Scratch", "zone": self.zone, "currency": currency, "lanes": _LANES}
+            connection.execute(_MERCHANT.insert(), [{**row, "created_at": self.clock()}])
+            key = self.vault.data_key(connection, MERCHANT_ID, "chain")
+            open_book(
+                connection,
+                MERCHANT_ID,
+                ids,
+                currency=currency,
+                zone=self.zone,
+                data_key_id=key.id,
+                now=self.clock(),
+            )
+            open_stock(connection, MERCHANT_ID, ids)
+
+    def connect(self, role: str, connector: str, settings: Mapping[str, Any], *, mode: str) -> int:
+        """Adds the connection that plays a role, called like it. All its orders are after its go-live."""
+        self.database.ids.ensure(10)
+        connection_id = self.database.ids.next()
+        with self.database.write() as connection:
+            links.create(
+                connection,
+                self.registry,
+                self.vault,
+                connection_id=connection_id,
+                merchant_id=MERCHANT_ID,
+                name=role,
+                connector=connector,
+                settings=settings,
+                mode=mode,
+                go_live_at=0,
+            )
+            row = {"merchant_id": MERCHANT_ID, "role": role, "connection_id": connection_id}
+            connection.execute(_ROLE.insert(), [{"id": self.database.ids.next(), **row}])
+        return connection_id
+
+    def stock(self, items: Iterable[Stocked]) -> None:
+        """Makes items and puts their units on the shelf, as an opening stock. No flow is told."""
+        items = list(items)
+        self.database.ids.ensure(1_000 + 20 * len(items))
+        with self.database.write() as connection:
+            plan = Plan(MERCHANT_ID, connection, self.database.ids, self.clock())
+            date = local_date(plan.now, self.zone)
+            for item in items:
+                row = upsert_item(plan, item.sku, item.title, tracked=item.tracked)
+                for code, units in item.units.items():
+                    add_location(plan, code, "warehouse")
+                    if units > 0:
+                        ref = f"opening:{code}:{item.sku}"
+                        move(plan, row["id"], "opening", code, units, "opening", ref, date)
+            plan.write(connection, WRITE_ORDER)
+
+    # -- what comes in ------------------------------------------------------------------------------------------
+
+    def info(self, role: str) -> ConnectionInfo | None:
+        """The connection that plays a role."""
+        return next(iter(self.hub.active(MERCHANT_ID).settings.roles.of(role)), None)
+
+    def webhook(self, info: ConnectionInfo, topic: str, body: bytes) -> Received:
+        """The event of a webhook body. Without a delivery id an exact repeat is told by the body."""
+        found = reads.envelope(self.registry.get(info.connector), topic, {}, body, info.settings)
+        key = dedup_key("body", topic, found.record_id, found.stamp, body)
+        return Received(
+            merchant_id=MERCHANT_ID,
+            connection_id=info.id,
+            kind="webhook",
+            topic=topic,
+            record=found.record,
+            record_id=found.record_id or "",
+            ordering_key=f"{info.id}:{found.ordering_key or 'unread:' + key.hex()}",
+            lanes=_LANES,
+            body=body,
+            content_type="application/json",
+            stamp=found.stamp,
+            dedup=key,
+        )
+
+    def read(self, info: ConnectionInfo, record: str, record_id: str, stamp: str | None) -> Received:
+        """The event of a record that a poll found; its content is given to `receive`."""
+        return Received(
+            merchant_id=MERCHANT_ID,
+            connection_id=info.id,
+            kind="poll",
+            topic=f"poll/{record}",
+            record=record,
+            record_id=record_id,
+            ordering_key=reads.ordering_key(info.id, record, record_id),
+            lanes=_LANES,
+            body=None,
+            stamp=stamp,
+            dedup=None,
+            state="fetch",
+        )
+
+    def manual(self, name: str, record: Any) -> Received:
+        """The event of a manual trigger."""
+        body = payload.encode(record)
+        return Received(
+            merchant_id=MERCHANT_ID,
+            connection_id=None,
+            kind="manual",
+            topic=name,
+            record=name,
+            record_id="",
+            ordering_key=f"manual:{name}",
+            lanes=_LANES,
+            body=body,
+            content_type="application/json",
+        )
+
+    def receive(self, event: Received, content: Any = None) -> int | None:
+        """Stores an event as the inbox does; `content` is what the read of its record answered. Returns its number, None
+        for an exact repeat."""
+        with self.database.write(first=True) as connection:
+            [new] = insert_events(connection, [event], self.clock())
+            if not new:
+                return None
+            seq = int(connection.execute(sa.select(sa.func.max(_INBOX.c.seq))).scalar_one())
+            if content is not None:
+                values = {"reads": payload.encode(content), "state": "ready"}
+                connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
+        return seq
+
+    def park(self, event: Received, kind: str, reason: str, details: Mapping[str, Any]) -> int:
+        """Keeps an event that nothing could be made of, with its question."""
+        seq = self.receive(event)
+        assert seq is not None
+        self.database.ids.ensure(10)
+        with self.database.write() as connection:
+            plan = Plan(MERCHANT_ID, connection, self.database.ids, self.clock())
+            subject = event.ordering_key
+            raise_question(plan, kind=kind, subject=subject, reason=reason, details=details, event_seq=seq)
+            plan.write(connection, WRITE_ORDER)
+            values = {"state": "parked", "outcome": reason, "finished_at": self.clock()}
+            connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
+        return seq
+
+    def work(self) -> None:
+        """Works the events that are there, and sends and reads nothing."""
+        while self.hub.books.work_once():
+            pass
+
+    def close(self) -> None:
+        self.hub.stop()

@@ -1,0 +1,265 @@
+"""`hub simulate`: files go through the flows in a scratch hub without a network, and what would be booked and sent is
+answered. It is the way of every order: received in an inbox, claimed, worked in a batch. Nothing is sent."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hub.connect.registry import Registry
+from hub.core.sales.context import PAID
+from hub.db.types import instant_text, instant_us
+from hub.inbox.tables import Inbox
+from hub.mapping import Problem
+from hub.records.money import Money, total
+from hub.workers.catalogue import Home, read_catalogue
+from hub.workers.offline import offline
+from hub.workers.outcome import Item, Outcome, look
+from hub.workers.payloads import Given, read_files
+from hub.workers.scratch import MERCHANT_ID, Scratch, Stocked
+
+_INBOX = Inbox.__table__  # type: ignore[attr-defined]
+#: which connector plays a role, and settings that let its mappings work; none of them reaches anything
+ROLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "shop": ("shopify", {"shop": "simulated.myshopify.com", "client_id": "none", "access_token": "none"}),
+    "books": ("quickbooks", {"realm_id": "0", "client_id": "none", "access_token": "none"}),
+    "warehouse": ("shipbob", {"token": "none", "channel_id": "0"}),
+    "mail": ("smtp", {"host": "mail.invalid", "sender": "Shop <shop@example.org>"}),
+}
+#: the instant of files that tell none
+_NO_INSTANT = "2026-01-01T00:00:00Z"
+
+
+class FlowsRefused(Exception):
+    """Flows or mappings that do not lint."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = list(problems)
+
+
+class NoFlows(Exception):
+    """The folder given holds no flows."""
+
+
+@dataclass
+class Simulation:
+    """What would happen. `orders` are checked: each has a `check` with its `result`."""
+
+    clock: str
+    flows: list[str]
+    events: list[Item] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=dict)
+    #: records that the hub would read from a system now
+    reads: list[Item] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one document. Amounts are text in major units."""
+        found = {
+            "clock": self.clock,
+            "flows": self.flows,
+            "events": self.events,
+            **{name: self.outcome[name] for name in sorted(self.outcome)},
+            "reads": self.reads,
+        }
+        plain = _plain(found)
+        assert isinstance(plain, dict)
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Money):
+        return str(value.decimal())
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def homes_of(folder: Path | None) -> list[Path]:
+    """The home of a folder given as `--flows`: one with `flows/`, or the `flows` folder itself. Raises: NoFlows."""
+    if folder is None:
+        return []
+    if (folder / "flows").is_dir():
+        return [folder]
+    if folder.is_dir() and any(folder.glob("*.yaml")) and folder.resolve().name == "flows":
+        return [folder.resolve().parent]
+    raise NoFlows(f"{folder} holds no folder flows/")
+
+
+def simulate(
+    files: Sequence[Path],
+    *,
+    flows: Path | None = None,
+    record: str | None = None,
+    clock: str | None = None,
+    catalogue: Path | None = None,
+    home: tuple[Path, str] | None = None,
+) -> Simulation:
+    """Runs files through flows. `home`: folder and database URL of a hub whose items, stock and flows are taken.
+
+    Raises: OSError, NoFlows, FlowsRefused, UnknownRecord, CatalogueError."""
+    known = Home(home[1]) if home is not None else None
+    items: list[Stocked] = list(known.items) if known else []
+    if catalogue is not None:
+        items += read_catalogue(catalogue)
+    homes = [*([home[0]] if home is not None and (home[0] / "flows").is_dir() else []), *homes_of(flows)]
+    registry = Registry.discover(homes[-1] if homes else None)
+    with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
+        manuals = _manual_names(homes)
+        given = read_files(files, registry, record, manuals)
+        now = instant_us(clock) if clock else max((instant_us(at) for each in given for at in each.instants), default=0)
+        now = now or instant_us(_NO_INSTANT)
+        scratch = Scratch(
+            Path(folder),
+            registry,
+            lambda: now,
+            homes=homes,
+            currency=known.currency if known else "EUR",
+            zone=known.zone if known else "Europe/Paris",
+        )
+        try:
+            for role, (connector, settings) in ROLES.items():
+                taken = known.settings.get(connector, {}) if known else {}
+                scratch.connect(role, connector, {**settings, **taken}, mode="observe")
+            scratch.stock(items)
+            active = scratch.hub.active(MERCHANT_ID)
+            if scratch.hub.problems:
+                raise FlowsRefused(scratch.hub.problems)
+            made = Simulation(instant_text(now), sorted(flow.name for flow in active.flows))
+            seqs = [_receive(scratch, each) for each in given]
+            scratch.work()
+            _collect(scratch, made, given, seqs)
+            return made
+        finally:
+            scratch.close()
+
+
+def _manual_names(homes: Sequence[Path]) -> list[str]:
+    from hub.flows.active import flow_files
+    from hub.mapping import SourceError, load_document
+
+    names = []
+    for file in flow_files([home / "flows" for home in homes]):
+        try:
+            on = load_document(file.text, file.file).value["on"]
+            names += [str(on["manual"])] if "manual" in on else []
+        except (SourceError, KeyError, TypeError):
+            continue  # what is wrong with it is said when the flows are loaded
+    return names
+
+
+def _receive(scratch: Scratch, given: Given) -> int | None:
+    if given.manual is not None:
+        return scratch.receive(scratch.manual(given.topic, given.manual))
+    role = next(role for role, (connector, _) in ROLES.items() if connector == given.connector)
+    info = scratch.info(role)
+    assert info is not None
+    if given.fault is not None:
+        path, reason = given.fault
+        event = scratch.webhook(info, "orders/updated", given.raw)
+        details = {"path": path, "files": ", ".join(given.files)}
+        return scratch.park(event, "record.unreadable", f"{', '.join(given.files)}: {reason}", details)
+    if given.read is not None:
+        record_id = str(given.read.get("legacyResourceId") or given.read["id"].rpartition("/")[2])
+        return scratch.receive(scratch.read(info, given.record, record_id, given.read.get("updatedAt")), given.read)
+    return scratch.receive(scratch.webhook(info, given.topic, given.raw))
+
+
+def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: Sequence[int | None]) -> None:
+    with scratch.database.read() as connection:
+        made.outcome = look(connection, MERCHANT_ID)
+        rows = {
+            row.seq: row
+            for row in connection.execute(
+                sa.select(
+                    _INBOX.c.seq, _INBOX.c.topic, _INBOX.c.record, _INBOX.c.record_id, _INBOX.c.state, _INBOX.c.outcome
+                )
+            )
+        }
+    runs = made.outcome["runs"]
+    files: dict[int, str] = {}
+    for each, seq in zip(given, seqs, strict=True):
+        name = ", ".join(each.files)
+        if seq is None:
+            made.events.append({"file": name, "topic": each.topic, "state": "repeat", "outcome": "was here already"})
+            continue
+        files[seq] = name
+        row = rows.pop(seq)
+        stopped = next((run["reason"] for run in runs if run["event"] == seq and run["state"] == "stopped"), None)
+        made.events.append(
+            {
+                "file": name,
+                "topic": row.topic,
+                "record": row.record,
+                "record_id": row.record_id,
+                "state": row.state,
+                "outcome": stopped or row.outcome,
+            }
+        )
+    made.reads = [{"record": row.record, "record_id": row.record_id} for _, row in sorted(rows.items())]
+    for question in made.outcome["questions"]:
+        question["file"] = files.get(question["event"])
+    made.outcome["deliveries"] = _deliveries(made.outcome["deliveries"])
+    made.outcome["orders"] += _not_booked(made)
+    wanted = {each["record_id"] for each in made.reads}
+    for order in made.outcome["orders"]:
+        if "id" in order:
+            order["check"] = check(order, made.outcome, order["external_id"] in wanted)
+
+
+def _not_booked(made: Simulation) -> list[Item]:
+    """Orders that are read and never booked: those of a test, and those of which no more than a part is known."""
+    known = {order["external_id"] for order in made.outcome["orders"]}
+    found: dict[str, Item] = {}
+    for event in made.events:
+        name = event.get("record_id")
+        if event.get("record") == "order" and event["state"] == "done" and name not in known:
+            reason = event["outcome"] or "a part of it is not in the files"
+            found.setdefault(
+                str(name), {"external_id": name, "name": None, "check": {"result": "not booked", "reason": reason}}
+            )
+    return list(found.values())
+
+
+def _deliveries(found: list[Item]) -> list[Item]:
+    """A level (stock) that would be sent again and again is one: its last."""
+    last = {(each["connection"], each["operation"], each["key"]): each for each in found}
+    return [each for each in found if last[(each["connection"], each["operation"], each["key"])] is each]
+
+
+def check(order: Item, outcome: Outcome, waits: bool) -> Item:
+    """Invoices less credit notes against what the shop says the order is worth now. `result`:
+
+    - `equal`; `question`: they differ, and an open question says why
+    - `not due`: it is not paid, so nothing is invoiced yet; `incomplete`: parts of it are not in the files
+    - `difference`: they differ and nothing says why"""
+    currency = order["currency"]
+    own = {name: [d for d in outcome[name] if d["order_id"] == order["id"]] for name in ("invoices", "credit_notes")}
+    sums = {name: total((d["total"] for d in documents), currency) for name, documents in own.items()}
+    net = sums["invoices"] - sums["credit_notes"]
+    open_kinds = [
+        each["kind"]
+        for each in outcome["questions"]
+        if each["state"] == "open" and each["subject"].partition(":")[2].split(":")[0] == str(order["id"])
+    ]
+    if net == order["current_total"]:
+        result = "equal"
+    elif open_kinds:
+        result = "question"
+    elif not any(own.values()) and not (order["financial_status"] in PAID and not order["outstanding"]):
+        result = "not due"
+    else:
+        result = "incomplete" if waits else "difference"
+    return {
+        "invoiced": sums["invoices"],
+        "credited": sums["credit_notes"],
+        "net": net,
+        "shop": order["current_total"],
+        "result": result,
+        "questions": open_kinds,
+    }
