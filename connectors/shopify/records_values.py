@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+_PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,12})?", re.ASCII).fullmatch
 
 
 class RecordError(ValueError):
@@ -21,8 +24,18 @@ class PartsDiffer(Exception):
     """The parts of one order were read at different moments (their `updatedAt` differ): read them again."""
 
 
+def plain_decimal(value: Any) -> str | None:
+    """`decimal_text` of an ordinary amount in text (`37.10`), which needs no arithmetic; None for anything else."""
+    if type(value) is not str or not _PLAIN(value):
+        return None
+    return value if "." not in value else value.rstrip("0").rstrip(".")
+
+
 def decimal_text(value: Any, path: str) -> str:
     """One text for one number: `37.10` and `37.1` give `37.1`, `5.00` gives `5`, `-0.0` gives `0`."""
+    plain = plain_decimal(value)
+    if plain is not None:
+        return plain
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         raise RecordError(path, f"{value!r} is not a decimal number")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from .records_values import Node, decimal_text, gid, legacy_id
+from .records_values import Node, decimal_text, gid, legacy_id, plain_decimal
 
 Record = dict[str, Any]
 
@@ -42,10 +42,29 @@ def _side(node: Node) -> Record:
     return {"amount": node.decimal("amount", required=True), "currencyCode": code}
 
 
+def _plain_bag(bag: Record) -> Record | None:
+    """A bag of ordinary amounts, without the care that `Node` takes to name the place of an error: forty an order."""
+    try:
+        shop, presentment = bag["shop_money"], bag["presentment_money"]
+        shop_text, text = plain_decimal(shop["amount"]), plain_decimal(presentment["amount"])
+        shop_code, code = shop["currency_code"], presentment["currency_code"]
+    except (KeyError, TypeError):
+        return None
+    if shop_text is None or text is None or not isinstance(shop_code, str) or not isinstance(code, str):
+        return None
+    return {
+        "shopMoney": {"amount": shop_text, "currencyCode": shop_code},
+        "presentmentMoney": {"amount": text, "currencyCode": code},
+    }
+
+
 def money(node: Node, name: str, currencies: Currencies, required: bool = False) -> Record | None:
     """`<name>_set` when the body has it, else the plain `<name>` in shop currency, else None."""
     bag = node.child(f"{name}_set")
     if bag is not None:
+        quick = _plain_bag(bag.value)
+        if quick is not None:
+            return quick
         shop, presentment = bag.child("shop_money"), bag.child("presentment_money")
         if shop is None:
             raise bag.fail("shop_money", "missing")
@@ -305,7 +324,7 @@ def refund(node: Node, currencies: Currencies) -> Record:
 
 def moved(item: Record) -> bool:
     """Whether a refund's transaction gave money back."""
-    return item["kind"] == "REFUND" and item["status"] == "SUCCESS"
+    return (item["kind"], item["status"]) == ("REFUND", "SUCCESS")
 
 
 def _customer(node: Node | None) -> Record | None:

@@ -102,10 +102,12 @@ class Sandbox:
             self.shop.add_product(spec)
 
     def place(self, spec: dict[str, Any]) -> dict[str, Any]:
-        return control.place_order(self.shop, spec)
+        with self.shop.lock:
+            return control.place_order(self.shop, spec)
 
     def act(self, order: Any, action: str, spec: dict[str, Any] | None = None) -> dict[str, Any]:
-        return control.act(self.shop, self.shop.order(order), action, spec or {})
+        with self.shop.lock:
+            return control.act(self.shop, self.shop.order(order), action, spec or {})
 
     def subscribe(self, uri: str, topics: list[str]) -> list[int]:
         made = [Subscription(self.shop.new_id("WebhookSubscription"), t, uri, self.shop.now()) for t in topics]
@@ -124,7 +126,7 @@ class Sandbox:
                 "null_pushes": self.shop.null_pushes,
                 "emails": list(self.shop.emails),
                 "subscriptions": [
-                    {"id": s.id, "topic": s.topic, "uri": s.uri} for s in self.webhooks.subscriptions.values()
+                    {"id": s.id, "topic": s.topic, "uri": s.uri} for s in list(self.webhooks.subscriptions.values())
                 ],
                 "removed_subscriptions": list(self.webhooks.removed),
                 "webhooks": self.webhooks.state(),
@@ -138,7 +140,7 @@ class Sandbox:
             event.send(
                 "app/uninstalled", lambda: {"id": 77001, "name": self.settings["name"], "domain": self.shop.domain}
             )
-        for number in [s.id for s in self.webhooks.subscriptions.values()]:
+        for number in list(self.webhooks.subscriptions):
             self.webhooks.unsubscribe(number)
 
 

@@ -48,12 +48,12 @@ def place(shop: Shop, spec: dict[str, Any]) -> Order:
         open_fulfillment(shop, order, order.lines)
         for line in order.lines:
             commit(shop, event, line)
-        shop.orders[order.id] = order
+        shop.orders[order.id] = shop.by_name[order.name] = shop.by_name[str(order.number)] = order
         event.send("orders/create", lambda: bodies.order(shop, order), order)
         try:
             pay_some(shop, event, order, spec.get("pay", True), spec.get("gateway", shop.settings["gateway"]))
         except Refused:
-            del shop.orders[order.id]
+            del shop.orders[order.id], shop.by_name[order.name], shop.by_name[str(order.number)]
             for line in order.lines:
                 commit(shop, event, line, back=True)
             raise
@@ -68,6 +68,8 @@ def _header(shop: Shop, spec: dict[str, Any]) -> Order:
     if customer is not None:
         customer = {"id": shop.new_id("Customer"), "tax_exempt": False, **customer}
     number = int(spec.get("number") or shop.new_id("number") - 4_400_000_000_000 + 1000)
+    if str(number) in shop.by_name:
+        raise Refused(f"there is an order {number} already")
     now = shop.now()
     created = datetime.fromisoformat(spec["created_at"]) if spec.get("created_at") else now
     billing = spec.get("billing_address", ADDRESS)
@@ -220,6 +222,7 @@ def open_fulfillment(shop: Shop, order: Order, lines: list[Line]) -> None:
         if found is None:
             found = FulfillmentOrder(shop.new_id("FulfillmentOrder"), line.location, "OPEN", [])
             order.fulfillment_orders.append(found)
+            shop.owners["FulfillmentOrder", found.id] = order
         found.lines.append(
             FulfillmentOrderLine(shop.new_id("FulfillmentOrderLineItem"), line, line.quantity, line.quantity)
         )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,18 +175,16 @@ class Graphql:
         return None if order is None else orders.order_node(self.shop, order)
 
     def _refund(self, info: Any, id: str) -> dict[str, Any] | None:
-        for order in self.shop.orders.values():
-            for item in order.refunds:
-                if item.id == number_of(id):
-                    return orders.refund(self.shop, order, item)
-        return None
+        order = self.shop.owners.get(("Refund", number_of(id)))
+        if order is None:
+            return None
+        return orders.refund(self.shop, order, next(r for r in order.refunds if r.id == number_of(id)))
 
     def _fulfillment(self, info: Any, id: str) -> dict[str, Any] | None:
-        for order in self.shop.orders.values():
-            for item in order.fulfillments:
-                if item.id == number_of(id):
-                    return orders.fulfillment(self.shop, order, item)
-        return None
+        order = self.shop.owners.get(("Fulfillment", number_of(id)))
+        if order is None:
+            return None
+        return orders.fulfillment(self.shop, order, next(f for f in order.fulfillments if f.id == number_of(id)))
 
     def _orders(
         self,
@@ -206,26 +205,26 @@ class Graphql:
         }[sortKey]
         found = self._search(info, "orders", list(self.shop.orders.values()), query, _ORDER_TERMS)
         found.sort(key=stamp, reverse=reverse)
-        return nodes.page([(stamp(o), lambda o=o: orders.order_node(self.shop, o)) for o in found], first, after)
+        return nodes.page([(stamp(o), partial(orders.order_node, self.shop, o)) for o in found], first, after)
 
     def _inventory_items(
         self, info: Any, first: int | None = None, after: str | None = None, query: str | None = None
     ) -> dict[str, Any]:
         found = self._search(info, "inventoryItems", list(self.shop.variants.values()), query, _ITEM_TERMS)
-        return nodes.page([(v.item_id, lambda v=v: nodes.inventory_item(self.shop, v)) for v in found], first, after)
+        return nodes.page([(v.item_id, partial(nodes.inventory_item, self.shop, v)) for v in found], first, after)
 
     def _variants(
         self, info: Any, first: int | None = None, after: str | None = None, query: str | None = None
     ) -> dict[str, Any]:
         found = self._search(info, "productVariants", list(self.shop.variants.values()), query, _VARIANT_TERMS)
-        return nodes.page([(v.id, lambda v=v: nodes.variant(self.shop, v)) for v in found], first, after)
+        return nodes.page([(v.id, partial(nodes.variant, self.shop, v)) for v in found], first, after)
 
     def _locations(self, info: Any, first: int | None = None, after: str | None = None) -> dict[str, Any]:
-        items = [(number, lambda number=number: nodes.location(self.shop, number)) for number in self.shop.locations]
+        items = [(number, partial(nodes.location, self.shop, number)) for number in self.shop.locations]
         return nodes.page(items, first, after)  # type: ignore[arg-type]
 
     def _subscriptions(self, info: Any, first: int | None = None, after: str | None = None) -> dict[str, Any]:
-        items = [(s.id, lambda s=s: subscription(s)) for s in self.webhooks.subscriptions.values()]
+        items = [(s.id, partial(subscription, s)) for s in self.webhooks.subscriptions.values()]
         return nodes.page(items, first, after)
 
     def _search(

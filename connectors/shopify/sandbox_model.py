@@ -398,6 +398,14 @@ class Order:
         for line in self.lines:
             assert 0 <= line.gone <= line.quantity, f"{self.name}: units of line {line.id}"
             assert line.unfulfilled >= 0, f"{self.name}: more shipped than sold on line {line.id}"
+            if not line.removed:
+                parts = [part for refund in self.refunds for part in refund.lines if part.line is line]
+                assert sum(part.net for part in parts) == line.net - line.current(line.net), (
+                    f"refunds of line {line.id}"
+                )
+                assert sum(part.tax for part in parts) == line.tax - line.current(line.tax), (
+                    f"refunds of line {line.id}"
+                )
             waiting = sum(
                 item.remaining
                 for fo in self.fulfillment_orders
@@ -408,6 +416,7 @@ class Order:
             expected = 0 if self.cancelled_at is not None or line.gift_card else line.unfulfilled
             assert waiting == expected, f"{self.name}: fulfilment orders of line {line.id}"
         for refund in self.refunds:
-            value = sum(item.net + (0 if untaxed else item.tax) for item in [*refund.lines, *refund.shipping])
+            worth: list[RefundLine | RefundShipping] = [*refund.lines, *refund.shipping]
+            value = sum(item.net + (0 if untaxed else item.tax) for item in worth)
             value += sum(item.amount for item in refund.adjustments)
             assert value == sum(item.amount for item in refund.transactions), f"{self.name}: refund {refund.id}"

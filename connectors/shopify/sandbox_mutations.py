@@ -181,11 +181,11 @@ class Mutations:
         return found, parts
 
     def _fulfillment_order(self, global_id: str) -> tuple[Order, FulfillmentOrder]:
-        for order in self.shop.orders.values():
-            for part in order.fulfillment_orders:
-                if part.id == number_of(global_id):
-                    return order, part
-        raise Refused("Fulfillment order does not exist.")
+        number = number_of(global_id)
+        order = self.shop.owners.get(("FulfillmentOrder", number))
+        if order is None:
+            raise Refused("Fulfillment order does not exist.")
+        return order, next(part for part in order.fulfillment_orders if part.id == number)
 
     # --- webhooks ---
     def _subscribe(self, info: Any, topic: str, webhookSubscription: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from graphql import GraphQLError
@@ -106,7 +107,7 @@ def inventory_item(shop: Shop, item: Variant) -> Node:
         "unitCost": None
         if cost is None
         else {"amount": graphql_decimal(cost, shop.currency), "currencyCode": shop.currency},
-        "inventoryLevels": connection([lambda at=at: _level(shop, item, at) for at in item.levels]),
+        "inventoryLevels": connection([partial(_level, shop, item, at) for at in item.levels]),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 
 from .sandbox_body_parts import adjustment_amount, gid, refund_subtotal, tax_title
 from .sandbox_model import (
@@ -179,7 +180,7 @@ def refund(shop: Shop, order: Order, item: Refund) -> Node:
         "order": lambda info: order_node(shop, order),
         "return": None,
         "totalRefundedSet": bag(order, moved),
-        "refundLineItems": connection([lambda part=part: _refund_line(shop, order, part) for part in item.lines]),
+        "refundLineItems": connection([partial(_refund_line, shop, order, part) for part in item.lines]),
         "refundShippingLines": connection(
             [
                 lambda part=part: {
@@ -203,7 +204,7 @@ def refund(shop: Shop, order: Order, item: Refund) -> Node:
             ]
         ),
         "duties": [],
-        "transactions": connection([lambda part=part: transaction(order, part) for part in item.transactions]),
+        "transactions": connection([partial(transaction, order, part) for part in item.transactions]),
     }
 
 
@@ -328,17 +329,15 @@ def order_node(shop: Shop, order: Order) -> Node:
         "totalCashRoundingAdjustment": {"paymentSet": bag(order, 0), "refundSet": bag(order, 0)},
         "taxLines": _tax_lines(order, order.tax_lines()),
         "currentTaxLines": _tax_lines(order, order.tax_lines(current=True)),
-        "discountApplications": connection(
-            [lambda item=item: _application(order, item) for item in order.applications]
-        ),
+        "discountApplications": connection([partial(_application, order, item) for item in order.applications]),
         "shippingLines": lambda info, includeRemovals=False, **args: connection(
-            [lambda s=s: shipping_line(order, s) for s in order.shipping if includeRemovals or not s.removed]
+            [partial(shipping_line, order, s) for s in order.shipping if includeRemovals or not s.removed]
         )(info, **args),
-        "lineItems": connection([lambda item=item: line(shop, order, item) for item in order.lines]),
-        "transactions": some([lambda item=item: transaction(order, item) for item in order.transactions]),
-        "refunds": some([lambda item=item: refund(shop, order, item) for item in order.refunds]),
-        "fulfillments": some([lambda item=item: fulfillment(shop, order, item) for item in order.fulfillments]),
+        "lineItems": connection([partial(line, shop, order, item) for item in order.lines]),
+        "transactions": some([partial(transaction, order, item) for item in order.transactions]),
+        "refunds": some([partial(refund, shop, order, item) for item in order.refunds]),
+        "fulfillments": some([partial(fulfillment, shop, order, item) for item in order.fulfillments]),
         "fulfillmentOrders": connection(
-            [lambda item=item: fulfillment_order(shop, order, item) for item in order.fulfillment_orders]
+            [partial(fulfillment_order, shop, order, item) for item in order.fulfillment_orders]
         ),
     }

@@ -152,7 +152,8 @@ def _refund(
     made.lines = [_refund_line(shop, event, order, item) for item in lines]
     made.shipping = [_refund_shipping(shop, ship, amount) for ship, amount in shipping]
     taxed = 0 if order.taxes_included else 1
-    worth = sum(item.net + taxed * item.tax for item in [*made.lines, *made.shipping])
+    parts: list[RefundLine | RefundShipping] = [*made.lines, *made.shipping]
+    worth = sum(item.net + taxed * item.tax for item in parts)
     amount = typed if typed is not None else limit if spec.get("all") else min(worth, limit)
     if spec.get("no_money"):
         amount = 0
@@ -166,6 +167,7 @@ def _refund(
             status = "PENDING" if spec.get("pending") else "SUCCESS"
             made.transactions.append(transact(shop, event, order, "REFUND", part, paid.gateway, paid.id, status))
     order.refunds.append(made)
+    shop.owners["Refund", made.id] = order
     event.send("refunds/create", lambda: bodies.refund(shop, order, made), order)
     return made
 
@@ -279,6 +281,7 @@ def fulfill(
             notify=notify,
         )
         order.fulfillments.append(made)
+        shop.owners["Fulfillment", made.id] = order
         if notify and order.email:
             shop.emails.append({"order": order.name, "to": order.email, "kind": "shipping", "tracking": tracking})
         event.send("fulfillments/create", lambda: bodies.fulfillment(shop, order, made), order)

@@ -77,7 +77,9 @@ class Shop:
         self.items: dict[int, Variant] = {}
         self.by_sku: dict[str, Variant] = {}
         self.orders: dict[int, Order] = {}
-        self.groups: dict[int, dict[str, Any]] = {}
+        self.by_name: dict[str, Order] = {}
+        # whose a fulfilment order, a fulfilment or a refund is, by kind and id
+        self.owners: dict[tuple[str, int], Order] = {}
         self.emails: list[dict[str, Any]] = []
         self.null_pushes = 0
         self.pushes: list[dict[str, Any]] = []
@@ -191,7 +193,7 @@ class Shop:
     def order(self, key: Any) -> Order:
         """An order by id, GID, name or number."""
         wanted = str(key).rsplit("/", 1)[-1]
-        for order in self.orders.values():
-            if wanted in (str(order.id), order.name, str(order.number)):
-                return order
-        raise Refused(f"no order {key!r}")
+        found = self.by_name.get(wanted) or (self.orders.get(int(wanted)) if wanted.isdecimal() else None)
+        if found is None:
+            raise Refused(f"no order {key!r}")
+        return found

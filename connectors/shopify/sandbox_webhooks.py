@@ -53,6 +53,7 @@ class Delivery:
     body: bytes
     triggered_at: str
     bad_signature: bool
+    copies: int = 1  # still to be sent; the body is let go after the last one
     attempts: int = 0
     statuses: list[int | str] = field(default_factory=list)
     state: str = "waiting"
@@ -122,9 +123,10 @@ class Webhooks:
         )
         self.deliveries.append(made)
         if self._every("lose_every") or (order is not None and order in self.chaos.get("lose_orders", [])):
-            made.state = "lost"
+            made.state, made.body = "lost", b""
             return
-        for _ in range(2 if self._every("duplicate_every") else 1):
+        made.copies = 2 if self._every("duplicate_every") else 1
+        for _ in range(made.copies):
             if self.chaos.get("hold") or self.chaos.get("shuffle_seed") is not None:
                 self._held.append(made)
             else:
@@ -133,8 +135,8 @@ class Webhooks:
             self._release()
 
     def _every(self, name: str) -> bool:
-        n = self.chaos.get(name)
-        return bool(n) and self._emitted % int(n) == 0
+        n = int(self.chaos.get(name) or 0)
+        return n > 0 and self._emitted % n == 0
 
     def _push(self, delivery: Delivery, delay: float) -> None:
         self._serial += 1
@@ -214,21 +216,25 @@ class Webhooks:
             delivery.statuses.append(outcome)
             if isinstance(outcome, int) and 200 <= outcome < 300:
                 delivery.state = "delivered"
+                delivery.copies -= 1
+                if delivery.copies == 0:
+                    delivery.body = b""
             elif delivery.attempts <= len(schedule) and delivery.subscription.id in self.subscriptions:
                 delivery.state = "retrying"
                 self._push(delivery, schedule[delivery.attempts - 1])
             else:
-                delivery.state = "failed"
+                delivery.state, delivery.body = "failed", b""
                 self.unsubscribe(delivery.subscription.id, f"{delivery.attempts} failures in a row")
                 self._drop(delivery.subscription.id)
             self._lock.notify_all()
 
     def _drop(self, number: int) -> None:
-        for _, _, waiting in self._queue:
+        for waiting in [*(item[2] for item in self._queue), *self._held]:
             if waiting.subscription.id == number:
-                waiting.state = "failed"
+                waiting.state, waiting.body = "failed", b""
         self._queue = [item for item in self._queue if item[2].subscription.id != number]
         heapq.heapify(self._queue)
+        self._held = [item for item in self._held if item.subscription.id != number]
 
     # --- looking at it ---
     def drain(self, timeout: float = 30.0) -> dict[str, Any]:

@@ -240,6 +240,18 @@ def test_fulfilments_beyond_what_the_header_asks_for_leave_the_section_incomplet
     assert len(record["fulfillments"][0]["fulfillmentLineItems"]) == 21
 
 
+def test_a_list_as_long_as_was_asked_for_may_have_been_cut(admin: Admin) -> None:
+    order = admin.place()
+    admin.act(order, "fulfill")
+    header, lines, money, _ = admin.parts(order)
+    assert records.order_from_parts(header, lines, money)["sections"]["payments"]["complete"]
+    money["data"]["order"]["transactions"] *= 50
+    header["data"]["order"]["fulfillments"] *= 10
+    sections = records.order_from_parts(header, lines, money)["sections"]
+    assert not sections["payments"]["complete"]
+    assert not sections["fulfillments"]["complete"]
+
+
 # --- refunds, transactions, stock levels ---
 def test_a_refund_webhook_names_its_order_and_equals_the_refund_read(admin: Admin, inbox: Inbox) -> None:
     order = admin.place(shipping={"price": "5.00"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import hmac
@@ -10,6 +11,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 
-from tests.connectors.serving import Swap, load, serving, wait_until
+from tests.connectors.serving import ROOT, Swap, load, serving, wait_until
 from tests.connectors.shopify_serving import DOCUMENTS, ORDER_TOPICS, PRODUCTS, Admin, Inbox, body_of
 
 sandbox = load("shopify")
@@ -190,6 +192,15 @@ def test_each_document_costs_less_than_one_query_may(admin: Admin) -> None:
     assert costs["OrderLines"] == 3 + 25 * (1 + 2 + 3 * 3 + (1 + 3) + (1 + 3 + 1) + (1 + 3) + 1)
 
 
+def test_of_the_types_of_an_interface_the_dearest_counts() -> None:
+    graphql, cost = load("shopify", "sandbox_graphql"), load("shopify", "sandbox_cost")
+    value = "value { __typename }"
+    branches = f"... on DiscountCodeApplication {{ {value} }} ... on ManualDiscountApplication {{ {value} }}"
+    text = f'query Q {{ order(id: "1") {{ discountApplications(first: 10) {{ nodes {{ index {branches} }} }} }} }}'
+    document = graphql.parse(text)
+    assert cost.Cost(graphql.SCHEMA, document, {}).of(document.definitions[0]) == 1 + 1 + 10 * (1 + 1)
+
+
 def test_an_answer_tells_its_cost_and_version(admin: Admin) -> None:
     order = admin.place()
     payload = {"query": DOCUMENTS["OrderMoney"], "variables": {"id": order["gid"]}}
@@ -335,7 +346,9 @@ def test_successive_refunds_of_a_line_take_all_of_it_and_no_cent_more(admin: Adm
     for _ in range(3):
         order = admin.act(order, "refund", lines=[{"sku": "MUG-01", "quantity": 1}])
         given.append(Decimal(order["refunds"][-1]["amount"]))
-    assert sum(given) == Decimal("8.99")
+    assert given == [Decimal("3.00"), Decimal("2.99"), Decimal("3.00")]
+    *_, refunds = admin.parts(order)
+    assert all(item["data"]["refund"]["orderAdjustments"]["nodes"] == [] for item in refunds)
     assert amounts(order) == ("REFUNDED", "8.99", "0.00", "8.99", "8.99", "0.00")
 
 
@@ -600,10 +613,16 @@ def check_sums(order: dict[str, Any]) -> None:
         back += cents(refund["totalRefundedSet"])
     assert back == cents(order["totalRefundedSet"]) <= received
     returned: dict[str, int] = {}
+    worth_of: dict[str, int] = {}
     for refund in order["refunds"]:
         for item in refund["refundLineItems"]:
-            returned[item["lineItem"]["id"]] = returned.get(item["lineItem"]["id"], 0) + item["quantity"]
-    for line in lines:
+            key = item["lineItem"]["id"]
+            returned[key] = returned.get(key, 0) + item["quantity"]
+            worth_of[key] = worth_of.get(key, 0) + cents(item["subtotalSet"]) + cents(item["totalTaxSet"])
+    for line, net in zip(lines, nets, strict=True):
+        if returned.get(line["id"]) == line["quantity"]:
+            tax = sum(cents(item["priceSet"]) for item in line["taxLines"])
+            assert worth_of[line["id"]] == net + (0 if included else tax)
         assert 0 <= line["currentQuantity"] <= line["quantity"] - returned.get(line["id"], 0)
 
 
@@ -1008,3 +1027,29 @@ def test_unknown_settings_and_unreadable_bodies_are_refused(admin: Admin) -> Non
         == 400
     )
     assert json.loads(admin.http.post("/_sandbox/orders", content=b"[{}]").text)["error"]
+
+
+def test_many_at_once_leave_one_consistent_shop(admin: Admin) -> None:
+    def work(number: int) -> None:
+        order = admin.place([{"sku": "MUG-01", "quantity": 1}], oversell=True)
+        admin.act(order, "fulfill" if number % 2 else "cancel")
+        admin.data("OrdersUpdatedSince", first=50, query="")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(24)))
+    level = admin.level("MUG-01")
+    assert (level["available"], level["committed"], level["on_hand"]) == (28, 0, 28)
+    assert len({order["name"] for order in admin.state()["orders"]}) == 24
+
+
+def test_the_sandbox_imports_nothing_of_what_it_is_to_test() -> None:
+    for path in sorted((ROOT / "connectors" / "shopify").glob("sandbox*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                assert all(name.startswith("sandbox_") for name in names), f"{path.name}: {names}"
+            elif isinstance(node, ast.ImportFrom | ast.Import):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+                assert not any(name.split(".")[0] in ("hub", "hub_connectors") for name in names), (
+                    f"{path.name}: {names}"
+                )
