@@ -7,9 +7,8 @@ the units, rounded from the whole, so that what is kept and what was taken away 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
 from hub.core.ledger.rules import Rules, UnmappedTax
@@ -21,7 +20,6 @@ from hub.records.money import allocate
 
 ROUNDING = "~rounding"
 _ZERO = Decimal(0)
-_rate = lru_cache(maxsize=256)(Decimal)
 
 
 class Coding(NamedTuple):
@@ -83,6 +81,24 @@ def line_net(state: LineState, included: bool) -> int:
     return net
 
 
+#: the rules are kept with what they answered: charts are few and never change
+_CODED: dict[tuple[int, str, str, str | None, str | None], tuple[Rules, tuple[str, str, str | None]]] = {}
+
+
+def _coded(rules: Rules, kind: str, region: str, rate: str | None, country: str | None) -> tuple[str, str, str | None]:
+    key = (id(rules), kind, region, rate, country)
+    found = _CODED.get(key)
+    if found is None:
+        number = Decimal(rate) if rate else _ZERO
+        answer = (
+            rules.sale(kind, region, number),
+            rules.vat_code(region, number, country),
+            rules.vat(region, number),
+        )
+        found = _CODED[key] = (rules, answer)
+    return found[1]
+
+
 @dataclass(slots=True)
 class Regime:
     """The rules under which the lines of one order are coded."""
@@ -93,7 +109,6 @@ class Regime:
     oss: bool
     home: str = "FR"
     taxed: bool = False
-    parts: dict[tuple[str, str | None], tuple[str | None, str | None, str | None]] = field(default_factory=dict)
 
     @property
     def region(self) -> str | None:
@@ -103,12 +118,6 @@ class Regime:
         """(account, VAT code, tax account) of a kind of line at a rate.
 
         Raises: UnmappedTax when the rules do not know the rate there, or nothing explains that there is no tax."""
-        found = self.parts.get((kind, rate))
-        if found is None:
-            found = self.parts[kind, rate] = self._code(kind, rate)
-        return found
-
-    def _code(self, kind: str, rate: str | None) -> tuple[str | None, str | None, str | None]:
         if rate is None and kind in self.rules.untaxed:
             return self.rules.untaxed[kind], None, None
         region = self.region
@@ -119,13 +128,8 @@ class Regime:
                 details={"country": self.place.country, "kind": kind},
                 answers=[{"answer": "retry", "needs": [], "text": "The order is corrected in the shop: try again"}],
             )
-        number = _rate(rate) if rate else _ZERO
         country = self.place.country if region == regions.EU_CONSUMER else None
-        return (
-            self.rules.sale(kind, region, number),
-            self.rules.vat_code(region, number, country),
-            self.rules.vat(region, number),
-        )
+        return _coded(self.rules, kind, region, rate, country)
 
 
 def whole(state: LineState, regime: Regime) -> Composition:

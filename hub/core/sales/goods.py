@@ -198,6 +198,8 @@ def _take_back(work: Work, row: Row, place: int, units: int) -> None:
 
 def _channel_levels(work: Work) -> None:
     """The shop lowered its own number by what this order took; a restock gave it back, a shipment did not."""
+    if not any(state.row["item_id"] is not None for state in work.lines):
+        return
     contents = [content_of(row) for row in rows_of(work.plan, REFUNDS, work.order["id"])]
     needs = set(work.needs)
     removed = removed_units(work, contents)

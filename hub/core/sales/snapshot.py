@@ -57,6 +57,7 @@ class LineState(msgspec.Struct):
 
 
 _json = msgspec.json.Encoder(order="deterministic").encode
+_NOTHING = hashlib.blake2b(b"[]", digest_size=16).hexdigest()
 _taxes = msgspec.json.Decoder(list[Tax]).decode
 _discounts = msgspec.json.Decoder(list[tuple[int, str | None]]).decode
 _refund = msgspec.json.Decoder(RefundContent).decode
@@ -72,6 +73,8 @@ def rate_text(rate: Decimal) -> str:
 
 def digest(value: Any) -> str:
     """Hash of a section's content."""
+    if value == []:
+        return _NOTHING
     return hashlib.blake2b(_json(value), digest_size=16).hexdigest()
 
 
@@ -90,7 +93,10 @@ def freshness(order: Row, section: str, as_of: int, content: str, *, read_back: 
 
 def stamp(plan: Plan, order: Row, section: str, as_of: int, content: str) -> None:
     """Marks a section as the one that is booked."""
-    plan.update(SALES_ORDER, order, **{f"{section}_as_of": as_of, f"{section}_hash": content, "updated_at": plan.now})
+    values = {f"{section}_as_of": as_of, f"{section}_hash": content}
+    if order["updated_at"] != plan.now:
+        values["updated_at"] = plan.now
+    plan.update(SALES_ORDER, order, **values)
 
 
 def contact_bytes(header: Header) -> bytes:
@@ -143,10 +149,14 @@ def _line_values(line: Line, position: int) -> Row:
         "current_quantity": line.current_quantity,
         "unit_price": line.unit_price.amount,
         "gross": line.gross.amount,
-        "discounts": _json([(part.amount.amount, part.title) for part in line.discounts]).decode(),
+        "discounts": _json([(part.amount.amount, part.title) for part in line.discounts]).decode()
+        if line.discounts
+        else "[]",
         "taxes": _json(
             [(rate_text(tax.rate), tax.amount.amount, tax.channel_liable, tax.title) for tax in line.taxes]
-        ).decode(),
+        ).decode()
+        if line.taxes
+        else "[]",
         "requires_shipping": line.requires_shipping,
         "present": True,
     }

@@ -114,11 +114,13 @@ def _work(work: Work, order: Order, currency: str, read_back: bool) -> bool:
     check_taxes(work)
     _documents(work)
     freed = bring_goods_to_level(work)
-    if missing_payments(work):
+    if missing_payments(work) and not (read_back and order.payments is not None):
         work.needs.add("payments")
     announce_payments(work)
     announce_order(work)
     work.set(state=_state(work))
+    if read_back and "read_back" in work.needs and _is_whole(order):
+        _ask_unclear(work)
     work.settle_questions(all_checked=True)
     for item_id, place in sorted(freed):
         replenish_orders(work.plan, item_id, place)
@@ -220,6 +222,33 @@ def _ask_refund_changed(work: Work, refund: Row) -> None:
         f"refund {refund['external_id']} of order {work.order['name']} has its credit note, and the shop now has other figures "
         "for it: what is booked stays",
         {"refund": refund["external_id"], "credited": str(Money(refund["total"], work.order["currency"]))},
+    )
+
+
+def _is_whole(order: Order) -> bool:
+    """All that documents are made from, of one instant: reading it once more would tell nothing new."""
+    sections = (order.header, order.lines, order.refunds)
+    return all(part is not None and part.complete for part in sections) and (
+        len({part.as_of for part in sections if part is not None}) == 1
+    )
+
+
+def _ask_unclear(work: Work) -> None:
+    work.needs.discard("read_back")
+    work.ask(
+        "order.unclear",
+        f"order {work.order['name']} was read from the shop, and its lines, refunds and units do not explain each other: what "
+        "is booked stays, and nothing more is invoiced",
+        {
+            "lines": [
+                {
+                    "title": state.row["title"],
+                    "ordered": state.row["quantity"],
+                    "left": state.row["current_quantity"],
+                }
+                for state in work.lines
+            ]
+        },
     )
 
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from conftest import House  # the one beside this file
-from shop import Shop, discount
+from sales_house import House
+from sales_shop import Shop, discount
 
 from hub.core.sales.sync import Policy
 from hub.records.money import Money
