@@ -51,6 +51,14 @@ def read(link: Link, call: Call) -> Confirmed:
     return Confirmed(None, {"available": found})
 
 
+def check(link: Link, call: Call) -> Confirmed:
+    """`stock.check`. Raises: StaleState with the shop's number when it is another than `from`."""
+    found = available(link, call.body["item_ref"], call.body["location_ref"])
+    if found != int(call.body["from"]):
+        raise StaleState(f"{link.name}: the shop has {found}, not {call.body['from']}", found)
+    return Confirmed(None, {"available": found})
+
+
 def available(link: Link, item_ref: str, location_ref: str) -> int | None:
     """What the shop has for sale of an item at a location; None when it does not stock it there."""
     items = _items(link, f"id:{legacy_id(item_ref)}")

@@ -148,7 +148,11 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
         connection.execute(
             DELIVERY.update()
             .where(DELIVERY.c.id.in_(nothing))
-            .values(state=DeliveryState.SUPERSEDED, reason="the other side has this number already", finished_at=now)
+            .values(
+                state=DeliveryState.SUPERSEDED,
+                reason="nothing to send: the number is right, or the shop's own was not adopted yet",
+                finished_at=now,
+            )
         )
     return claimed
 
@@ -186,9 +190,15 @@ def _resolved(row: Any, external_ids: Mapping[tuple[int, str, str], str]) -> byt
 
 
 def _state_body(connection: Connection, row: Any) -> bytes | None:
+    """What a state delivery sends now; None when there is nothing to send. A check looks at what the shop shows, and is
+    made also when the number is right by our reckoning."""
     item_id = int(row.key.removeprefix("item:"))
     level = stock_levels.level(connection, row.merchant_id, row.connection_id, item_id)
-    return None if level is None or level.right else bodies.encode(level.body())
+    if level is None:
+        return None
+    if row.operation.endswith(".check"):
+        return bodies.encode(level.check())
+    return None if level.right else bodies.encode(level.body())
 
 
 def recover(connection: Connection, owner: str | None, now: int) -> list[Any]:

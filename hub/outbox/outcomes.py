@@ -49,6 +49,9 @@ def commit(
         confirmed: list[effects.Confirmed] = []
         for sending, outcome in group:
             match outcome:
+                case operations.Confirmed() if links.open(sending.connection_id).operation(sending.operation).read:
+                    # a look changes nothing over there: no effect, nothing to log
+                    _set(connection, sending, state=DeliveryState.SUPERSEDED, reason="as expected", finished_at=now)
                 case operations.Confirmed():
                     confirmed.append(_confirm(connection, ids, links, sending, outcome, now))
                     _resolve(plan, sending)

@@ -46,6 +46,10 @@ class Level:
         """The shop has the number already."""
         return self.expected in (self.available, self.quantity)
 
+    def check(self) -> dict[str, Any]:
+        """What a check is made with: the number that the shop should show."""
+        return {**self.body(), "quantity": self.expected}
+
     def body(self) -> dict[str, Any]:
         return {
             "item_ref": self.item_ref,

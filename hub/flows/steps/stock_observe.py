@@ -44,7 +44,8 @@ class StockObserve:
             raise Stop(f"{info.connector} has no {self.config.operation}")
         delivery = plan_delivery(
             run.book,
-            Target(info.id, info.mode, self.config.operation, operation.ladder, is_state=True),
+            # a read: made again after a crash, whatever came of the first
+            Target(info.id, info.mode, self.config.operation, "compare_and_set", is_state=True),
             key=f"item:{level['item_id']}",
             body=None,
             ordering_key=f"item:{level['item_id']}",
