@@ -156,7 +156,7 @@ class Links:
             known = self._links.get(connection_id)
             if known is not None and known[0].connector.name == row["connector"]:
                 link = known[0]
-                if link.updated_at < row["updated_at"]:
+                if link.updated_at <= row["updated_at"]:
                     link._load(row)
             else:
                 link = Link(self, row, self.registry.get(row["connector"]))

@@ -110,6 +110,11 @@ def envelope(
         data = payload.decode(body)
     except Unreadable:
         return Decoded(topic, record, None, None, None, spec.hint, disconnect=spec.disconnect)
+    return _about(topic, spec, settings, data)
+
+
+def _about(topic: str, spec: Topic, settings: Mapping[str, Any], data: Any) -> Decoded:
+    record = fill_settings(spec.record, settings)
     identity = _read(fill_settings(spec.id, settings), data)
     key = _read(fill_settings(spec.key, settings), data) if spec.key else identity
     stamp = same_instant(_read(fill_settings(spec.stamp, settings), data)) if spec.stamp else None
@@ -125,10 +130,11 @@ def decode(
     settings: Mapping[str, Any] = _NONE,
 ) -> Decoded:
     """What a webhook is about, with its record. Raises: Unreadable."""
-    found = envelope(connector, topic, headers, body, settings)
-    if found.record == "unknown":
+    spec = _topic(connector, topic)
+    if spec is None:
         raise Unreadable(f"{connector.name} knows no topic {topic!r}")
     data = payload.decode(body)
+    found = _about(topic, spec, with_defaults(connector.manifest, settings), data)
     if found.record_id is None:
         raise Unreadable(f"topic {topic!r}: the body has no id of the {found.record}")
     if found.hint:

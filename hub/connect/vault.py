@@ -119,7 +119,7 @@ class Vault:
         self._sealing = roots[0]
         self._ids = ids
         self._lock = threading.Lock()
-        self._opened: dict[int, DataKey] = {}
+        self._opened: dict[tuple[int, int], DataKey] = {}
 
     # -- data keys ----------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class Vault:
     def key(self, connection: Connection, merchant_id: int, key_id: int) -> DataKey:
         """A data key by its id, retired or not. Raises: SecretErased when it is gone."""
         with self._lock:
-            opened = self._opened.get(key_id)
+            opened = self._opened.get((merchant_id, key_id))
         if opened is not None:
             return opened
         query = sa.select(_KEYS).where(_KEYS.c.id == key_id, _KEYS.c.merchant_id == merchant_id)
@@ -152,7 +152,7 @@ class Vault:
         # a personal key is read each time, so that erasing its row works at once and in all processes
         if key.purpose != "personal":
             with self._lock:
-                self._opened[key_id] = key
+                self._opened[merchant_id, key_id] = key
         return key
 
     def retire(self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str | None = None) -> DataKey:
