@@ -40,10 +40,11 @@ def start(registry: Registry, name: str, *, port: int = 0, **settings: Any) -> R
     create = getattr(module, "create", None)
     if create is None:
         raise BrokenConnector(f"connectors/{name}/sandbox.py has neither create nor serve")
-    return _serve(create(**settings), port)
+    return serve_app(create(**settings), port)
 
 
-def _serve(app: Any, port: int) -> Running:
+def serve_app(app: Any, port: int = 0) -> Running:
+    """Serves an ASGI application that has its state at `app.state.sandbox`."""
     import uvicorn  # a hub that runs no sandbox does not load it here
 
     listener = socket.socket()
