@@ -240,7 +240,8 @@ class Batch:
                 "state": state,
                 "reason": reason,
                 "changed": ", ".join(run.changed),
-                "scope": None,
+                # a core event is told once: what a person lets run again needs its record
+                "scope": payload.encode(run.trigger.record) if state == "parked" and run.trigger.core else None,
                 "started_at": plan.now,
             },
         )
