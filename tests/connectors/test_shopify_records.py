@@ -25,7 +25,7 @@ def server() -> Iterator[tuple[Swap, str]]:
         yield swap, base
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def inbox() -> Iterator[Inbox]:
     made = Inbox()
     yield made
@@ -136,6 +136,12 @@ def test_an_order_paid_in_another_currency_keeps_both_sides(admin: Admin, inbox:
     assert webhook["totalTipReceivedSet"] == {
         "shopMoney": {"amount": "1", "currencyCode": "EUR"},
         "presentmentMoney": None,
+    }
+    # nor does it tell the shop amount of what was paid back
+    admin.act(order, "refund", amount="1.00")
+    assert records.order_from_webhook(body_of(inbox.next()))["totalRefundedSet"] == {
+        "shopMoney": None,
+        "presentmentMoney": {"amount": "1.1", "currencyCode": "USD"},
     }
 
 
