@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.connect import payload
 from hub.connect.errors import Unreadable
 from hub.web.site import Site
-from hub.workers.admin import connections, events, questions, reports, verify
+from hub.workers.admin import connections, events, flows, questions, reports, verify
 from hub.workers.admin.errors import AdminError
 
 Mode = Literal["observe", "paused", "live"]
@@ -111,7 +111,7 @@ def router(site: Site) -> APIRouter:
     @routes.post("/flows/reload")
     def reload() -> dict[str, Any]:
         """Reads flows, mappings, connections and roles again; a flow that does not lint is refused, its last version goes on."""
-        return {"problems": [str(problem) for problem in hub.reload()]}
+        return flows.reload(hub)
 
     @routes.get("/verify")
     def verified() -> dict[str, Any]:
@@ -170,10 +170,13 @@ def _reading(routes: APIRouter, site: Site) -> None:
 
     @routes.get("/questions")
     def asked(
-        state: Literal["open", "answered", "resolved", "all"] = "open", before: Before = None, limit: Limit = 50
+        state: Literal["open", "answered", "resolved", "all"] = "open",
+        delivery: int | None = None,
+        before: Before = None,
+        limit: Limit = 50,
     ) -> dict[str, Any]:
         """Questions and the answers that they take, newest first."""
-        return questions.listed(hub, state=state, before=before, limit=limit)
+        return questions.listed(hub, state=state, delivery=delivery, before=before, limit=limit)
 
     @routes.get("/stock")
     def stock(sku: str | None = None, after: str | None = None, limit: Limit = 200) -> dict[str, Any]:

@@ -138,9 +138,9 @@ def reopen(connection: Connection, merchant_id: int, seqs: Sequence[int], now: i
         )
 
 
-def poll(hub: Hub, connection: str, *, merchant_id: int = 1) -> dict[str, Any]:
+def poll(hub: Hub, name: str, *, merchant_id: int = 1) -> dict[str, Any]:
     """Asks a system now what changed. Raises: AdminError."""
-    found = connections.link(hub, connection, merchant_id=merchant_id)
+    found = connections.link(hub, name, merchant_id=merchant_id)
     if not any(record.poll for record in found.connector.manifest.records.values()):
         raise AdminError(f"{found.name}: {found.connector.name} cannot be polled")
     try:

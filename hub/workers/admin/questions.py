@@ -39,9 +39,15 @@ _CLOSE = {"answer": "close", "text": "It is seen to"}
 
 
 def listed(
-    hub: Hub, *, state: str = "open", before: int | None = None, limit: int = 50, merchant_id: int = 1
+    hub: Hub,
+    *,
+    state: str = "open",
+    delivery: int | None = None,
+    before: int | None = None,
+    limit: int = 50,
+    merchant_id: int = 1,
 ) -> dict[str, Any]:
-    """Questions, newest first. `state`: open, answered, resolved or all."""
+    """Questions, newest first. `state`: open, answered, resolved or all; `delivery`: those about one delivery."""
     size = max(1, min(limit, 500))
     with hub.database.read() as connection:
         rows = connection.execute(
@@ -49,6 +55,7 @@ def listed(
             .where(
                 QUESTION.c.merchant_id == merchant_id,
                 QUESTION.c.state == state if state != "all" else sa.true(),
+                QUESTION.c.delivery_id == delivery if delivery is not None else sa.true(),
                 QUESTION.c.id < before if before is not None else sa.true(),
             )
             .order_by(QUESTION.c.id.desc())

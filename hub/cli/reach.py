@@ -1,0 +1,196 @@
+"""Reaches a hub: the API of the one that runs, else the hub itself, opened here. The calls are the same."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+from hub.cli.errors import CommandError
+from hub.cli.options import settings_of
+
+if TYPE_CHECKING:
+    from hub.workers.admin.running import Running
+    from hub.workers.hub import Hub
+    from hub.workers.settings import Settings
+
+_WAIT_S = 10.0
+
+
+class Call(NamedTuple):
+    """One thing that can be asked of a hub: its route, and the admin function behind it. A `{name}` of the path is an
+    argument; the others are the query of a GET and the body of the rest."""
+
+    method: str
+    path: str
+    function: str
+
+
+CALLS = {
+    "status": Call("GET", "/status", "reports:status"),
+    "connections": Call("GET", "/connections", "connections:listed"),
+    "apply": Call("POST", "/connections/apply", "connections:apply"),
+    "secrets": Call("PUT", "/connections/{name}/secrets", "connections:set_secrets"),
+    "mode": Call("POST", "/connections/{name}/mode", "connections:set_mode"),
+    "setup": Call("POST", "/connections/{name}/setup", "connections:setup"),
+    "adopt-stock": Call("POST", "/connections/{name}/adopt-stock", "connections:adopt_stock"),
+    "check": Call("POST", "/connections/{name}/check", "connections:check"),
+    "poll": Call("POST", "/connections/{name}/poll", "events:poll"),
+    "trigger": Call("POST", "/events/{name}", "events:trigger"),
+    "replay": Call("POST", "/replay", "events:replay"),
+    "inbox": Call("GET", "/inbox", "reports:inbox"),
+    "outbox": Call("GET", "/outbox", "reports:outbox"),
+    "runs": Call("GET", "/runs", "reports:runs"),
+    "questions": Call("GET", "/questions", "questions:listed"),
+    "answer": Call("POST", "/questions/{question_id}/answer", "questions:answer"),
+    "stock": Call("GET", "/stock", "reports:stock"),
+    "ledger": Call("GET", "/ledger", "reports:ledger"),
+    "entries": Call("GET", "/entries", "reports:entries"),
+    "documents": Call("GET", "/documents", "reports:documents"),
+    "verify": Call("GET", "/verify", "verify:verify"),
+}
+
+
+class Reached(Protocol):
+    """A hub that answers calls."""
+
+    def call(self, name: str, /, **arguments: Any) -> dict[str, Any]: ...
+
+    def work(self) -> None:
+        """Lets everything be worked that can be."""
+
+
+@contextmanager
+def reached(home: Path | None, *, writes: bool = False) -> Iterator[Reached]:
+    """The hub of a home. `writes`: nobody else may change it meanwhile, so a hub opened here holds its lock.
+
+    Raises: CommandError, AdminError."""
+    from hub.workers.admin import running, setup
+
+    settings = settings_of(home)
+    there = _running(settings)
+    if there is not None:
+        with _Remote(there) as remote:
+            yield remote
+        return
+    setup.check_ready(settings)
+    lock = running.RunLock(settings.home)
+    if writes:
+        lock.take(wait_s=_WAIT_S)
+    try:
+        with _Local(settings) as local:
+            yield local
+    finally:
+        lock.release()
+
+
+def needs_running(home: Path | None) -> Reached:
+    """The API of a hub that has to be running. Raises: CommandError."""
+    there = _running(settings_of(home))
+    if there is None:
+        raise CommandError("the hub is not running: start it with `hub up`")
+    return _Remote(there)
+
+
+def _running(settings: Settings) -> Running | None:
+    """The running hub; one that is just starting is waited for."""
+    from hub.workers.admin import running
+
+    until = time.monotonic() + 2
+    while running.held(settings.home):
+        found = running.read(settings.home)
+        if found is not None:
+            return found
+        if time.monotonic() > until:
+            return None  # another command holds the lock
+        time.sleep(0.05)
+    return None
+
+
+class _Local:
+    def __init__(self, settings: Settings) -> None:
+        from hub.workers.hub import Hub
+
+        self._settings = settings
+        self._hub: Hub = Hub.open(settings)
+
+    def __enter__(self) -> _Local:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._hub.stop()
+
+    def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        module, _, function = CALLS[name].function.partition(":")
+        given = {key: value for key, value in arguments.items() if value is not None}
+        if name == "setup" and "callback_url" not in given:
+            if not self._settings.public_url:
+                raise CommandError("where do webhooks go to? Set HUB_PUBLIC_URL, or give --callback-url")
+            given["callback_url"] = f"{self._settings.public_url}/webhooks/{given['name']}"
+        code = getattr(importlib.import_module(f"hub.workers.admin.{module}"), function)
+        if name in ("answer", "replay"):
+            given["by"] = "cli"
+        result: dict[str, Any] = code(self._hub, **given)
+        return result
+
+    def work(self) -> None:
+        self._hub.run_until_idle()
+
+
+class _Remote:
+    def __init__(self, running: Running) -> None:
+        from hub.connect.http import httpx
+
+        self._url = running.url
+        self._http: Any = httpx.Client(
+            base_url=running.url,
+            headers={"authorization": f"Bearer {running.token}"},
+            timeout=300,
+            # a proxy of the environment is not for this machine, and would see the token
+            trust_env=False,
+        )
+
+    def __enter__(self) -> _Remote:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._http.close()
+
+    def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        spec = CALLS[name]
+        given = {key: value for key, value in arguments.items() if value is not None}
+        path = spec.path
+        for key in [key for key in given if f"{{{key}}}" in path]:
+            path = path.replace(f"{{{key}}}", quote(str(given.pop(key)), safe=""))
+        return self.request(spec.method, f"/api{path}", given)
+
+    def request(self, method: str, path: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """One request to the API. Raises: CommandError with what it refused."""
+        from hub.connect import payload
+        from hub.connect.http import httpx
+
+        try:
+            if method == "GET":
+                query = {key: _query(value) for key, value in values.items()}
+                answer = self._http.request(method, path, params=query)
+            else:
+                headers = {"content-type": "application/json"}
+                answer = self._http.request(method, path, content=payload.encode(dict(values)), headers=headers)
+        except httpx.HTTPError as error:
+            raise CommandError(f"the hub at {self._url} does not answer ({type(error).__name__})") from None
+        data = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        if answer.status_code == 200:
+            return dict(data)
+        raise CommandError(data.get("error", f"the hub answered {answer.status_code}"), data.get("problems", []))
+
+    def work(self) -> None:
+        while not self.call("status")["idle"]:
+            time.sleep(0.1)
+
+
+def _query(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

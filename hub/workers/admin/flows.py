@@ -1,0 +1,104 @@
+"""Flows, mappings and connectors: loading them again, and linting them where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from hub.connect.manifest import ManifestError
+from hub.connect.registry import BrokenConnector, Connector, Registry
+from hub.db.engine import Database
+from hub.flows.active import flow_files, load_flows
+from hub.flows.context import ConnectionInfo, MappingFolder, Roles, load_roles
+from hub.mapping import Problem
+from hub.workers.admin.errors import AdminError
+from hub.workers.admin.setup import check_ready
+from hub.workers.hub import Hub
+from hub.workers.settings import Settings
+
+
+def reload(hub: Hub) -> dict[str, Any]:
+    """Reads flows, mappings, connections and roles again; a flow that does not lint is refused, its last version goes on."""
+    return {"problems": [str(problem) for problem in hub.reload()]}
+
+
+def lint(settings: Settings, *, merchant_id: int = 1) -> dict[str, Any]:
+    """Reads every connector, mapping and flow, of the home and shipped, and says what is wrong with which place.
+
+    Roles are those of the hub's database where there is one; a role that no connection plays is tried with every
+    connector that can play it."""
+    registry = Registry.discover(settings.home)
+    problems: list[Problem] = []
+    sound = [connector for connector in registry if not _problems_of(connector, problems)]
+    folder = [settings.home / "mappings"]
+    mappings = MappingFolder.standard(folder)
+    for name in mappings.names():
+        mappings.get(name)
+    problems += mappings.problems
+    files = flow_files([settings.home / "flows"])
+    for roles in _castings(registry, sound, _bound(settings, registry, merchant_id)):
+        loaded = load_flows(files, roles, MappingFolder.standard(folder))
+        problems += loaded.problems
+    found = sorted(set(problems), key=lambda each: (each.file, each.line, each.column, each.message))
+    return {
+        "ok": not found,
+        "problems": [
+            {
+                "file": each.file,
+                "line": each.line,
+                "column": each.column,
+                "rule": each.rule,
+                "message": each.message,
+                "hint": each.hint,
+            }
+            for each in found
+        ],
+        "checked": {"connectors": len(registry.names()), "mappings": len(mappings.names()), "flows": len(files)},
+    }
+
+
+def _problems_of(connector: Connector, problems: list[Problem]) -> bool:
+    """Adds what is wrong with a connector. Returns whether something is."""
+    try:
+        connector.check()
+    except ManifestError as error:
+        problems += error.problems
+        return True
+    except BrokenConnector as error:
+        problems.append(Problem(f"connectors/{connector.name}/connector.yaml", 1, 1, "code", str(error)))
+        return True
+    return False
+
+
+def _bound(settings: Settings, registry: Registry, merchant_id: int) -> list[ConnectionInfo]:
+    try:
+        check_ready(settings)
+    except (AdminError, sa.exc.SQLAlchemyError):
+        return []  # no hub yet: the files stand for themselves
+    database = Database(settings.url)
+    try:
+        with database.read() as connection:
+            return list(load_roles(connection, merchant_id, registry).connections.values())
+    finally:
+        database.dispose()
+
+
+def _castings(registry: Registry, sound: Iterable[Connector], bound: list[ConnectionInfo]) -> Iterator[Roles]:
+    """Connections for linting: as many sets as the role with the most connectors needs, one connector a role in each."""
+    taken = {role for info in bound for role in info.roles}
+    players: dict[str, list[str]] = {}
+    for connector in sound:
+        for role in connector.manifest.roles:
+            if role not in taken:
+                players.setdefault(role, []).append(connector.name)
+    for turn in range(max((len(names) for names in players.values()), default=1)):
+        by_connector: dict[str, list[str]] = {}
+        for role, names in players.items():
+            by_connector.setdefault(names[turn % len(names)], []).append(role)
+        stand_ins = [
+            ConnectionInfo(-number, name, name, "observe", None, {}, tuple(roles))
+            for number, (name, roles) in enumerate(by_connector.items(), 1)
+        ]
+        yield Roles({info.id: info for info in (*bound, *stand_ins)}, registry)
