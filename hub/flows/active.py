@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -52,7 +53,7 @@ class Loaded:
     broken: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Active:
     """The flows of one merchant, ready to run."""
 
@@ -64,6 +65,12 @@ class Active:
     _by_event: Mapping[str, tuple[Flow, ...]]
     _by_record: Mapping[tuple[str, str], tuple[Flow, ...]]
     _by_manual: Mapping[str, tuple[Flow, ...]]
+
+    @cached_property
+    def postpones(self) -> bool:
+        """Whether flows that only deliver run at the end of a batch. Not beside subscribers that do more: their deliveries
+        of one subject would leave in another order than its events happened."""
+        return all(flow.only_delivers for flows in self._by_event.values() for flow in flows)
 
     def subscribers(self, event: str) -> Sequence[Flow]:
         """Flows that answer a core event."""

@@ -28,6 +28,7 @@ from hub.flows import readback
 from hub.flows.active import Active
 from hub.flows.definition import Flow
 from hub.flows.run import Parked, Run, Stop, Trigger, apply, prepare, start
+from hub.flows.steps.deliver import Deliver
 from hub.flows.tables import Run as RunTable
 from hub.inbox import claim, lanes
 from hub.inbox.claim import Claim, Event
@@ -52,6 +53,8 @@ WRITE_ORDER = (
 )
 #: what a run may raise that is the input's fault: a question, never a crash
 REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
+#: a subscriber that runs at the end of its batch: the flow, what it answers, the event behind it
+Later = tuple[Flow, CoreEvent, Event]
 #: kinds of events whose record was read from the system
 _READ = ("read", "poll", "backfill")
 #: core events that one event may cause, so that two flows that feed each other end in a question
@@ -170,14 +173,14 @@ class Batch:
                 stack.enter_context(self._locks.hold(claimed.merchant_id))
                 with self._database.read() as connection:
                     plan = self._plan(connection, claimed, prepared, active, now)
-                    outcomes = [self._apply(one, plan, active) for one in prepared]
+                    outcomes = self._apply_all(prepared, plan, active)
                 connection = stack.enter_context(self._database.write())
             else:
                 connection = stack.enter_context(self._database.write())
                 lock_book(connection, claimed.merchant_id)
                 lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
                 plan = self._plan(connection, claimed, prepared, active, now)
-                outcomes = [self._apply(one, plan, active) for one in prepared]
+                outcomes = self._apply_all(prepared, plan, active)
             lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
             plan.write(connection, WRITE_ORDER)
             outbox_plan.release_waiting(connection, claimed.merchant_id)
@@ -188,9 +191,17 @@ class Batch:
         plan = Plan(claimed.merchant_id, connection, self._database.ids, now)
         plan.chain_key = active.chain_key
         active.preload(plan, [run for one in prepared for run in one.runs])
+        events = [one.event for one in prepared if one.event.connection_id is not None]
+        plan.preload(readback.WAITING_READS, [(event.connection_id, event.record, event.record_id) for event in events])
         return plan
 
-    def _apply(self, one: Prepared, plan: Plan, active: Active) -> Outcome:
+    def _apply_all(self, prepared: Sequence[Prepared], plan: Plan, active: Active) -> list[Outcome]:
+        later: list[Later] = []
+        outcomes = [self._apply(one, plan, active, later) for one in prepared]
+        self.deliver(later, plan, active)
+        return outcomes
+
+    def _apply(self, one: Prepared, plan: Plan, active: Active, later: list[Later]) -> Outcome:
         mark = plan.mark()
         if one.refusal is not None:
             return self._parked(one, plan, one.refusal, None)
@@ -210,7 +221,7 @@ class Batch:
             for record, record_id in run.reads:
                 if one.event.kind not in _READ:
                     readback.schedule(plan, one.event, record, record_id, active.lanes)
-            self._dispatch(plan, first_event, one.event, active)
+            self.dispatch(plan, first_event, one.event, active, later)
         return Outcome("done", one.outcome or ", ".join(changed)[:400] or None)
 
     def _run(self, run: Run, plan: Plan) -> None:
@@ -248,8 +259,9 @@ class Batch:
 
     # -- core events --------------------------------------------------------------------------------------------
 
-    def _dispatch(self, plan: Plan, first: int, event: Event, active: Active) -> None:
-        """Hands core events to their subscribers, those that subscribers cause included."""
+    def dispatch(self, plan: Plan, first: int, event: Event, active: Active, later: list[Later]) -> None:
+        """Hands core events to their subscribers, those that subscribers cause included. Flows that only deliver are put
+        on `later`."""
         index = first
         while index < len(plan.events):
             happened = plan.events[index]
@@ -269,17 +281,48 @@ class Batch:
                 resolve_question(plan, kind=happened.record["kind"], subject=happened.subject)
             else:
                 for flow in active.subscribers(happened.name):
-                    self._subscriber(flow, happened, plan, event, active)
+                    if active.postpones:
+                        later.append((flow, happened, event))
+                        plan.on_rollback(later.pop)
+                    else:
+                        self._subscriber(*self._started(flow, happened, event, active), plan)
 
-    def _subscriber(self, flow: Flow, happened: CoreEvent, plan: Plan, event: Event, active: Active) -> None:
+    def deliver(self, later: Sequence[Later], plan: Plan, active: Active) -> None:
+        """Runs the postponed subscribers of a whole batch: what they look for is read at once."""
+        started = [self._started(flow, happened, event, active) for flow, happened, event in later]
+        deliveries: list[tuple[int, str, str]] = []
+        bindings: list[tuple[int, str, str]] = []
+        for run, refused in started:
+            if refused is None and run.next_step >= 0:
+                for step in run.flow.steps[run.next_step :]:
+                    if isinstance(step, Deliver):
+                        some, other = step.wanted(run)
+                        deliveries += some
+                        bindings += other
+        plan.preload(outbox_plan.DELIVERIES, deliveries)
+        plan.preload(outbox_plan.BINDINGS, bindings)
+        for run, refused in started:
+            self._subscriber(run, refused, plan)
+
+    @staticmethod
+    def _started(flow: Flow, happened: CoreEvent, event: Event, active: Active) -> tuple[Run, Exception | None]:
+        """A subscriber's run after the steps that need no plan, and what refused it there."""
         trigger = Trigger(event.seq, happened.name, happened.subject, happened.subject, happened.record, core=True)
         run = start(flow, trigger, active.settings)
+        try:
+            prepare(run)
+        except Stop as stop:
+            run.next_step, run.scope["stopped"] = -1, str(stop)
+        except REFUSALS as error:
+            return run, error
+        return run, None
+
+    def _subscriber(self, run: Run, refused: Exception | None, plan: Plan) -> None:
+        """A subscriber that is refused drops its own part only; the books of the event commit."""
         mark = plan.mark()
         try:
-            try:
-                prepare(run)
-            except Stop as stop:
-                run.next_step, run.scope["stopped"] = -1, str(stop)
+            if refused is not None:
+                raise refused
             self._run(run, plan)
         except REFUSALS as error:
             plan.rollback(mark)
@@ -289,11 +332,11 @@ class Batch:
             raise_question(
                 plan,
                 kind=kind,
-                subject=f"{happened.subject}:{flow.name}",
-                reason=f"flow {flow.name}: {reason}",
+                subject=f"{run.trigger.subject}:{run.flow.name}",
+                reason=f"flow {run.flow.name}: {reason}",
                 details=details,
                 answers=answers or [{"answer": "replay", "text": "Run it again"}],
-                event_seq=event.seq,
+                event_seq=run.trigger.event_seq,
                 run_id=run.id,
             )
 

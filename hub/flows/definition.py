@@ -77,6 +77,11 @@ class Flow:
     version_text: str
     document: Document
 
+    @property
+    def only_delivers(self) -> bool:
+        """All that it does on the plan is to plan deliveries: it may run at the end of a batch, with all others."""
+        return all(hasattr(step, "wanted") for step in self.steps if step.needs_plan)
+
 
 class FlowErrors(Exception):
     """Flows that do not lint: all that is wrong with them."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.core.plan import Plan, Row, Source
+from hub.core.reading import among, rows_in
 from hub.inbox.claim import Event
 from hub.inbox.lanes import lane_of
 from hub.inbox.receive import PRIORITY
@@ -17,16 +18,18 @@ from hub.inbox.tables import Inbox
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
 
 
+_WAITING = sa.select(INBOX.c.connection_id, INBOX.c.record, INBOX.c.record_id).where(
+    INBOX.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+    INBOX.c.state == "fetch",
+    INBOX.c.claims == 0,
+    among(INBOX.c.record_id),
+)
+
+
 def _load(connection: Connection, merchant_id: int, keys: Sequence[tuple[int, str, str]]) -> Mapping[Any, Row]:
-    rows = connection.execute(
-        sa.select(INBOX.c.connection_id, INBOX.c.record, INBOX.c.record_id).where(
-            INBOX.c.merchant_id == merchant_id,
-            INBOX.c.state == "fetch",
-            INBOX.c.claims == 0,
-            INBOX.c.record_id.in_({key[2] for key in keys}),
-        )
-    ).mappings()
-    return {(row["connection_id"], row["record"], row["record_id"]): dict(row) for row in rows}
+    wanted = list(dict.fromkeys(key[2] for key in keys))
+    rows = rows_in(connection, _WAITING, wanted, merchant_id=merchant_id)
+    return {(row["connection_id"], row["record"], row["record_id"]): row for row in rows}
 
 
 #: reads that wait and were not begun, by (connection id, record, record id)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from hub.connect.tables import Binding
 from hub.core.plan import Plan, Row, Source
+from hub.core.reading import among, rows_in
 from hub.outbox import bodies
 from hub.outbox.tables import Delivery, DeliveryReference, DeliveryState
 
@@ -36,31 +37,51 @@ class Target:
     is_state: bool = False
 
 
+_MERCHANT: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
+_CONNECTION: sa.BindParameter[int] = sa.bindparam("connection_id", type_=sa.BigInteger)
+_BY_KEY = (
+    sa.select(*(DELIVERY.c[name] for name in (*_KNOWN, "operation", "key")))
+    .where(
+        DELIVERY.c.merchant_id == _MERCHANT,
+        DELIVERY.c.connection_id == _CONNECTION,
+        DELIVERY.c.operation == sa.bindparam("operation"),
+        among(DELIVERY.c.key),
+    )
+    .order_by(DELIVERY.c.version)
+)
+_BY_OUR_ID = sa.select(_BINDING.c.kind, _BINDING.c.our_id, _BINDING.c.external_id).where(
+    _BINDING.c.merchant_id == _MERCHANT,
+    _BINDING.c.connection_id == _CONNECTION,
+    _BINDING.c.kind == sa.bindparam("kind"),
+    among(_BINDING.c.our_id),
+)
+
+
+def _grouped(keys: Sequence[tuple[int, str, str]]) -> dict[tuple[int, str], list[str]]:
+    groups: dict[tuple[int, str], list[str]] = {}
+    for connection_id, name, key in keys:
+        groups.setdefault((connection_id, name), []).append(key)
+    return groups
+
+
 def _load_deliveries(
     connection: Connection, merchant_id: int, keys: Sequence[tuple[int, str, str]]
 ) -> Mapping[Any, Row]:
-    rows = connection.execute(
-        sa.select(*(DELIVERY.c[name] for name in (*_KNOWN, "connection_id", "operation", "key")))
-        .where(
-            DELIVERY.c.merchant_id == merchant_id,
-            DELIVERY.c.connection_id.in_({key[0] for key in keys}),
-            DELIVERY.c.operation.in_({key[1] for key in keys}),
-            DELIVERY.c.key.in_({key[2] for key in keys}),
-        )
-        .order_by(DELIVERY.c.version)
-    ).mappings()
-    return {(row["connection_id"], row["operation"], row["key"]): dict(row) for row in rows}
+    found: dict[Any, Row] = {}
+    for (connection_id, operation), wanted in _grouped(keys).items():
+        fixed = {"merchant_id": merchant_id, "connection_id": connection_id, "operation": operation}
+        for row in rows_in(connection, _BY_KEY, wanted, **fixed):
+            found[(connection_id, operation, row["key"])] = row
+    return found
 
 
 def _load_bindings(connection: Connection, merchant_id: int, keys: Sequence[tuple[int, str, str]]) -> Mapping[Any, Row]:
-    rows = connection.execute(
-        sa.select(_BINDING.c.connection_id, _BINDING.c.kind, _BINDING.c.our_id, _BINDING.c.external_id).where(
-            _BINDING.c.merchant_id == merchant_id,
-            _BINDING.c.connection_id.in_({key[0] for key in keys}),
-            _BINDING.c.our_id.in_({key[2] for key in keys}),
-        )
-    ).mappings()
-    return {(row["connection_id"], row["kind"], row["our_id"]): dict(row) for row in rows}
+    found: dict[Any, Row] = {}
+    for (connection_id, kind), wanted in _grouped(keys).items():
+        fixed = {"merchant_id": merchant_id, "connection_id": connection_id, "kind": kind}
+        for row in rows_in(connection, _BY_OUR_ID, wanted, **fixed):
+            found[(connection_id, kind, row["our_id"])] = row
+    return found
 
 
 #: the last version of a delivery by (connection id, operation, key)

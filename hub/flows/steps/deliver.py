@@ -8,8 +8,8 @@ from hub.connect.manifest import Operation
 from hub.flows.context import ConnectionInfo
 from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Stop
-from hub.mapping import Expression
-from hub.outbox.bodies import BodyError
+from hub.mapping import Expression, SourceError
+from hub.outbox.bodies import BodyError, references
 from hub.outbox.plan import DeliveryConflict, Target, plan_delivery
 
 
@@ -34,6 +34,19 @@ class Deliver:
     connection: Expression | None
     operations: dict[int, Operation]
     needs_plan: bool = field(default=True, init=False)
+
+    def wanted(self, run: Run) -> tuple[list[tuple[int, str, str]], list[tuple[int, str, str]]]:
+        """What `run` is going to look for: deliveries by (connection, operation, key), bindings by (connection, kind,
+        key). Only a hint, to read them for a whole batch at once."""
+        try:
+            info, key = self._connection(run), self.key.evaluate(run.scope)
+            body = self.body.evaluate(run.scope) if self.body is not None else run.scope.get("payload")
+        except (Stop, Parked, SourceError):
+            return [], []  # said when the step runs
+        refs = list(references(body))
+        deliveries = [(info.id, self.config.operation, str(key))]
+        deliveries += [(info.id, ref.ensure, f"{ref.kind}:{ref.key}") for ref in refs if ref.ensure]
+        return deliveries, [(info.id, ref.kind, ref.key) for ref in refs]
 
     def run(self, run: Run) -> None:
         info = self._connection(run)
