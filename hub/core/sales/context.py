@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -18,8 +19,17 @@ from hub.core.time import local_date
 PAID = frozenset({"PAID", "PARTIALLY_REFUNDED", "REFUNDED"})
 #: statuses of an order for which no money was taken
 UNPAID = frozenset({"PENDING", "AUTHORIZED", "VOIDED", "EXPIRED"})
+#: questions that a person may leave as they are: raised once for one finding
+_ONCE = frozenset(
+    {"order.tax", "order.edited_after_release", "refund.changed", "payment.changed", "payment.currency", "stock.short"}
+)
+#: questions about one fact that is not looked at again: a person closes them
+_STICKY = frozenset({"refund.changed", "payment.changed", "payment.currency"})
 #: unpaid orders that no longer wait for money
 _LAPSED = frozenset({"VOIDED", "EXPIRED"})
+
+
+_json = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +41,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reserve_at: str | None = None
     #: distance sales to consumers of the Union are declared in their country (One Stop Shop), not at home
     oss: bool = True
+
+
+def open_questions(order: Row) -> dict[str, str]:
+    """Kinds of the questions that an order has open, with a hash of what was found."""
+    return dict(part.split("=", 1) for part in order["questions"].split())
+
+
+def questions_text(questions: dict[str, str]) -> str:
+    """The open questions of an order as its row keeps them."""
+    return " ".join(f"{kind}={found}" for kind, found in sorted(questions.items()))
 
 
 @dataclass(slots=True)
@@ -45,7 +65,8 @@ class Work:
     today: date
     lines: list[LineState] = field(default_factory=list)
     needs: set[str] = field(default_factory=set)
-    asked: set[str] = field(default_factory=set)
+    #: kinds asked in this sync, with a hash of what was found
+    asked: dict[str, str] = field(default_factory=dict)
     changed: bool = False
     _contact: Contact | None = None
 
@@ -93,8 +114,11 @@ class Work:
             self.changed = True
 
     def ask(self, kind: str, reason: str, details: Row, *answers: Row) -> None:
-        """Raises a question of this order; one that is open already stays the only one of its kind."""
-        self.asked.add(kind)
+        """Raises a question of this order; one that is open already stays the only one of its kind. One that a person may
+        settle as it is (`_ONCE`) is not raised again for the same finding."""
+        found = self.asked[kind] = hashlib.blake2b(_json(details), digest_size=4).hexdigest()
+        if kind in _ONCE and open_questions(self.order).get(kind) == found:
+            return
         self.plan.emit(
             "question.raised",
             self.subject,
@@ -103,11 +127,14 @@ class Work:
 
     def settle_questions(self, *, all_checked: bool) -> None:
         """Closes the questions that were open and have no reason any more."""
-        open_before = set(self.order["questions"].split())
-        gone = open_before - self.asked if all_checked else set()
+        before = open_questions(self.order)
+        gone = before.keys() - self.asked.keys() - _STICKY if all_checked else set()
+        if "read_back" in self.needs:
+            gone = gone - {"order.unclear"}
         for kind in sorted(gone):
             self.plan.emit("question.resolved", self.subject, {"kind": kind})
-        self.set(questions=" ".join(sorted((open_before | self.asked) - gone)))
+        if before or self.asked:
+            self.set(questions=questions_text({k: v for k, v in {**before, **self.asked}.items() if k not in gone}))
 
 
 RETRY: Row = {"answer": "retry", "needs": [], "text": "It is corrected: try again"}

@@ -209,7 +209,7 @@ def _ask_changed(work: Work, row: Row, payment: Payment) -> None:
 
 def _ask_unbookable(work: Work, payment: Payment) -> None:
     work.ask(
-        "order.currency",
+        "payment.currency",
         f"payment {payment.external_id} of order {work.order['name']} is {payment.amount}: payments are positive amounts in "
         f"{work.order['currency']}",
         {"payment": payment.external_id, "found": str(payment.amount), "expected": work.order["currency"]},

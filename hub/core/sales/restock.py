@@ -5,7 +5,7 @@ from __future__ import annotations
 from hub.core.ledger.book import book_of
 from hub.core.ledger.rules import load_rules
 from hub.core.plan import Plan, Row
-from hub.core.sales.context import Policy, Work
+from hub.core.sales.context import Policy, Work, open_questions, questions_text
 from hub.core.sales.goods import waiting_lines
 from hub.core.sales.release import announce_order
 from hub.core.sales.snapshot import line_states
@@ -32,9 +32,10 @@ def _go_on(plan: Plan, order: Row, place: str) -> None:
     zone = book["zone"]
     work = Work(plan, order, load_rules(book["chart"]), Policy(reserve_at=place), zone, local_date(plan.now, zone))
     work.lines = line_states(plan, order)
-    questions = set(order["questions"].split())
+    questions = open_questions(order)
     if "stock.short" in questions and not waiting_lines(work):
         plan.emit("question.resolved", work.subject, {"kind": "stock.short"})
-        work.set(questions=" ".join(sorted(questions - {"stock.short"})))
+        del questions["stock.short"]
+        work.set(questions=questions_text(questions))
     if order["released_at"] is None and order["state"] == "open":
         announce_order(work)

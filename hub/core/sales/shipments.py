@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
@@ -15,7 +15,7 @@ from hub.core.sales.snapshot import line_states
 from hub.core.sales.sources import FULFILMENTS, add_row, order_by_id, rows_of
 from hub.core.sales.tables import FULFILMENT, ORDER_LINE, SALES_ORDER
 from hub.core.stock.items import item_by_id
-from hub.core.stock.reservations import of_order, ship
+from hub.core.stock.reservations import OPEN, of_order, ship
 from hub.core.time import local_date
 from hub.db.types import instant_us
 from hub.records.order import Shipment
@@ -35,6 +35,15 @@ class ShipmentResult(msgspec.Struct, frozen=True):
     order_id: int
     fulfilment_id: int
     replayed: bool
+
+
+@dataclass(slots=True)
+class _Sendable:
+    """A line of which units may leave; without a reservation when it is not kept in stock."""
+
+    line: Row
+    reservation: Row | None
+    left: int
 
 
 def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> ShipmentResult:
@@ -72,7 +81,8 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
     parts = _allocate(plan, order, shipment)
     date = local_date(instant_us(shipment.shipped_at), book_of(plan)["zone"])
     for number, (line, reservation, quantity) in enumerate(parts, 1):
-        ship(plan, reservation, quantity, f"shipment:{connection_id}:{shipment.external_id}:{number}", date)
+        if reservation is not None:
+            ship(plan, reservation, quantity, f"shipment:{connection_id}:{shipment.external_id}:{number}", date)
         plan.update(ORDER_LINE, line, shipped=line["shipped"] + quantity)
     lines = [(line["external_id"], quantity) for line, _, quantity in parts]
     if known is not None:
@@ -85,48 +95,62 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
     return ShipmentResult(order["id"], row["id"], False)
 
 
-def _allocate(plan: Plan, order: Row, shipment: Shipment) -> list[tuple[Row, Row, int]]:
+def _allocate(plan: Plan, order: Row, shipment: Shipment) -> list[tuple[Row, Row | None, int]]:
     """(order line, its reservation, units) for each line of the shipment, in the order's own order."""
-    held = {row["order_line_id"]: row for row in of_order(plan, order["id"]) if row["state"] == "held"}
-    by_sku: dict[str, list[list[Any]]] = {}
+    reserved = {row["order_line_id"]: row for row in of_order(plan, order["id"]) if row["state"] in OPEN}
+    by_sku: dict[str, list[_Sendable]] = {}
     for state in line_states(plan, order):
         row = state.row
-        reservation = held.get(row["id"])
-        if is_goods(row) and reservation is not None:
-            part = [row, reservation, reservation["quantity"] - reservation["shipped"]]
-            for sku in {row["sku"], item_by_id(plan, row["item_id"])["sku"]} - {None}:
-                by_sku.setdefault(sku, []).append(part)
+        reservation = reserved.get(row["id"])
+        if not is_goods(row) or order["cancelled_at"] is not None:
+            continue
+        if reservation is None:  # not kept in stock here
+            left = to_hold(row)
+        elif reservation["state"] == "held":
+            left = reservation["quantity"] - reservation["shipped"]
+        else:
+            continue
+        own = item_by_id(plan, row["item_id"])["sku"] if row["item_id"] is not None else None
+        part = _Sendable(row, reservation, left)
+        for sku in {row["sku"], own} - {None}:
+            by_sku.setdefault(sku, []).append(part)
     wanted: dict[str, int] = {}
     for line in shipment.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
     if not shipment.lines:
-        unique = {part[0]["id"]: part for parts in by_sku.values() for part in parts}
-        return [(row, reservation, left) for row, reservation, left in unique.values() if left]
-    result: list[tuple[Row, Row, int]] = []
+        unique = {part.line["id"]: part for parts in by_sku.values() for part in parts}
+        if not unique:
+            raise _exceeds(order, shipment, "anything", 0, 0)
+        return [(part.line, part.reservation, part.left) for part in unique.values() if part.left]
+    result: list[tuple[Row, Row | None, int]] = []
     for sku, quantity in wanted.items():
         left = quantity
         for part in by_sku.get(sku, ()):
-            units = min(left, part[2])
+            units = min(left, part.left)
             if units > 0:
-                result.append((part[0], part[1], units))
-                part[2] -= units
+                result.append((part.line, part.reservation, units))
+                part.left -= units
                 left -= units
         if left or quantity <= 0:
-            raise ShipmentRefused(
-                f"shipment {shipment.external_id} sends {quantity} of {sku} for order {order['name']}, which has "
-                f"{quantity - left} set aside: look at what left the warehouse",
-                kind="shipment.exceeds",
-                subject=f"order:{order['id']}",
-                details={
-                    "shipment": shipment.external_id,
-                    "order": order["name"],
-                    "sku": sku,
-                    "shipped": quantity,
-                    "set_aside": quantity - left,
-                },
-                answers=[{"answer": "retry", "needs": [], "text": "The order or the stock is corrected: try again"}],
-            )
+            raise _exceeds(order, shipment, sku, quantity, quantity - left)
     return result
+
+
+def _exceeds(order: Row, shipment: Shipment, sku: str, sent: int, set_aside: int) -> ShipmentRefused:
+    return ShipmentRefused(
+        f"shipment {shipment.external_id} sends {sent} of {sku} for order {order['name']}, which has {set_aside} set aside: "
+        "look at what left the warehouse",
+        kind="shipment.exceeds",
+        subject=f"order:{order['id']}",
+        details={
+            "shipment": shipment.external_id,
+            "order": order["name"],
+            "sku": sku,
+            "shipped": sent,
+            "set_aside": set_aside,
+        },
+        answers=[{"answer": "retry", "needs": [], "text": "The order or the stock is corrected: try again"}],
+    )
 
 
 def _keep(plan: Plan, order: Row, shipment: Shipment, connection_id: int, lines: list[tuple[str, int]]) -> Row:
@@ -182,7 +206,9 @@ def _ask_cancelled(plan: Plan, order: Row, shipment: Shipment) -> None:
     )
 
 
-def _emit(plan: Plan, order: Row, shipment: Shipment, connection_id: int, parts: list[tuple[Row, Row, int]]) -> None:
+def _emit(
+    plan: Plan, order: Row, shipment: Shipment, connection_id: int, parts: list[tuple[Row, Row | None, int]]
+) -> None:
     plan.emit(
         "shipment.recorded",
         f"order:{order['id']}",

@@ -254,7 +254,7 @@ def _ask_unclear(work: Work) -> None:
 
 def _documents(work: Work) -> None:
     mark = work.plan.mark()
-    needs, asked, changed = set(work.needs), set(work.asked), work.changed
+    needs, asked, changed = set(work.needs), dict(work.asked), work.changed
     try:
         work.set(invoiced=bring_documents_to_level(work))
     except UnmappedTax as error:

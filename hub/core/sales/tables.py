@@ -91,7 +91,7 @@ class SalesOrder(SQLModel, table=True):
     released_at: int | None = bigint(nullable=True)
     #: when `order.cancelled` was announced
     withdrawn_at: int | None = bigint(nullable=True)
-    #: kinds of the questions this order has open, separated by spaces
+    #: questions this order has open: `kind=hash of what was found`, separated by spaces
     questions: str = _text()
     created_at: int = bigint()
     updated_at: int = bigint()

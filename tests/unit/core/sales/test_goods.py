@@ -13,6 +13,7 @@ from hub.core.plan import Plan
 from hub.core.sales.aliases import set_alias
 from hub.core.sales.restock import replenish_orders
 from hub.core.sales.shipments import record_shipment
+from hub.core.sales.sync import Policy
 from hub.core.stock.items import item_by_sku
 from hub.core.stock.moves import move
 from hub.core.time import local_date
@@ -344,3 +345,27 @@ def test_a_shipment_that_the_warehouse_cancels_is_a_question(house: House) -> No
     ship(house, status="cancelled")
     assert house.questions() == {"shipment.cancelled"}
     assert house.levels()["MUG-01"] == (10, 2, 0)
+
+
+def test_goods_that_are_not_kept_in_stock_are_sent_without_a_reservation(house: House) -> None:
+    house.policy = Policy(reserve_at=None)
+    house.stock(MUG_01=10)
+    house.sync(paid().snapshot())
+    assert len(house.told("order.ready")) == 1
+    ship(house, ("MUG-01", 2))
+    assert house.levels()["MUG-01"] == (10, 0, 0)
+    assert house.rows("SELECT state, shipped FROM sales_order JOIN order_line ON order_id = sales_order.id") == [
+        ("closed", 2)
+    ]
+
+
+def test_a_shipment_of_a_cancelled_order_is_refused(house: House) -> None:
+    house.stock(MUG_01=10)
+    shop = paid()
+    house.sync(shop.snapshot())
+    shop.cancel()
+    house.sync(shop.snapshot())
+    for lines in ((("MUG-01", 2),), ()):
+        with pytest.raises(CoreError) as refused:
+            ship(house, *lines)
+        assert refused.value.kind == "shipment.exceeds"

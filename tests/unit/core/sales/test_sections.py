@@ -221,3 +221,29 @@ def test_a_batch_that_is_rolled_back_leaves_no_gap(house: House, shop: Shop) -> 
     assert house.rows("SELECT seq FROM entry ORDER BY seq") == [(1,), (2,)]
     house.sync(shop.snapshot())
     assert house.documents()[1] == ("invoice", "F2026-000002", 2400)
+
+
+def test_what_a_person_accepted_is_not_asked_again_until_it_changes(house: House) -> None:
+    house.stock(MUG_01=20)
+    odd = Shop()
+    odd.add("MUG-01", 1, 1000, tax=190)
+    odd.pay()
+    for _ in range(3):
+        odd.tick()
+        house.sync(odd.snapshot())
+    assert len(house.told("question.raised")) == 1
+    odd.lines[0].tax = 180
+    odd.tick()
+    house.sync(odd.snapshot())
+    assert len([asked for asked in house.told("question.raised") if asked["kind"] == "order.tax"]) == 2
+
+
+def test_a_question_about_one_fact_is_closed_by_a_person_only(house: House, shop: Shop) -> None:
+    shop.pay()
+    house.sync(shop.snapshot())
+    shop.payments[0] = msgspec.structs.replace(shop.payments[0], amount=eur(2300))
+    shop.tick()
+    house.sync(shop.snapshot())
+    shop.tick()
+    house.sync(shop.snapshot(payments=False))
+    assert "payment.changed" in house.questions()
