@@ -82,8 +82,8 @@ class Work:
 
     @property
     def paid(self) -> bool:
-        """The shop says that all of it is paid."""
-        return self.order["financial_status"] in PAID and self.order["outstanding"] == 0
+        """The shop says that all of it is paid; more than all after an edit that made it cheaper."""
+        return self.order["financial_status"] in PAID and self.order["outstanding"] <= 0
 
     @property
     def withdrawn(self) -> bool:

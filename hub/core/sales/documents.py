@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ from hub.db.types import instant_text
 from hub.records.money import Money
 from hub.records.order import Address
 
+#: all documents of a batch have one instant
+_instant = lru_cache(maxsize=16)(instant_text)
 _json = msgspec.json.Encoder(order="deterministic").encode
 _LABELS = {"invoice": "Facture", "credit_note": "Avoir"}
 _REASONS = {
@@ -203,7 +206,7 @@ def _canonical(
         "order_id": order["id"],
         "order_name": order["name"],
         "connection_id": order["connection_id"],
-        "issued_at": instant_text(work.plan.now),
+        "issued_at": _instant(work.plan.now),
         "effective_date": document["effective_date"].isoformat(),
         # the day of the order, of the refund or of the edit, when it is another one
         "supply_date": draft.origin.isoformat() if draft.origin else None,

@@ -2,6 +2,10 @@
 
 The level of a line depends on what the shop says now and on nothing else, so that every way of getting there (all
 snapshots, some of them, in any order) ends with the same net amounts per account and VAT code.
+
+Two things depend on when they were seen, because a document stays as it was issued: an amount given back for no line is
+split over the rates by what was left of each when it was credited, and an order that was paid, then made larger and is not
+paid in full again has its first invoice only if it was seen before.
 """
 
 from __future__ import annotations
