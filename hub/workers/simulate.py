@@ -31,6 +31,8 @@ ROLES: dict[str, tuple[str, dict[str, Any]]] = {
     "warehouse": ("shipbob", {"token": "none", "channel_id": "0"}),
     "mail": ("smtp", {"host": "mail.invalid", "sender": "Shop <shop@example.org>"}),
 }
+#: kinds of questions that explain no difference of money
+_NO_MONEY = ("sku.", "stock.", "shipment.")
 #: the instant of files that tell none
 _NO_INSTANT = "2026-01-01T00:00:00Z"
 
@@ -247,11 +249,12 @@ def check(order: Item, outcome: Outcome, waits: bool) -> Item:
         for each in outcome["questions"]
         if each["state"] == "open" and each["subject"].partition(":")[2].split(":")[0] == str(order["id"])
     ]
+    paid = order["financial_status"] in PAID and order["outstanding"].amount <= 0
     if net == order["current_total"]:
         result = "equal"
-    elif open_kinds:
+    elif any(not kind.startswith(_NO_MONEY) for kind in open_kinds):
         result = "question"
-    elif not any(own.values()) and not (order["financial_status"] in PAID and not order["outstanding"]):
+    elif not any(own.values()) and not paid:
         result = "not due"
     else:
         result = "incomplete" if waits else "difference"
