@@ -202,6 +202,16 @@ def _reading(routes: APIRouter, site: Site) -> None:
             hub, account=account, document=document, since=since, until=until, before=before, limit=limit
         )
 
+    @routes.get("/orders")
+    def orders(
+        name: str | None = None,
+        state: Literal["open", "closed", "cancelled", "before_go_live"] | None = None,
+        before: Before = None,
+        limit: Limit = 50,
+    ) -> dict[str, Any]:
+        """Orders with what they come to now and what was invoiced for them, newest first."""
+        return reports.orders(hub, name=name, state=state, before=before, limit=limit)
+
     @routes.get("/documents")
     def documents(
         kind: Literal["invoice", "credit_note"] | None = None,

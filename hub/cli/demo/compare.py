@@ -111,10 +111,10 @@ def _goods(made: Comparison, stage: Stage, shop: dict[str, Any], warehouse: dict
     there: Counter[str] = Counter()
     for order in shop["orders"]:
         for fulfilment in order["fulfillments"]:
-            number = (fulfilment["tracking"] or {}).get("number")
-            there[str(number)] += 1
+            numbers = [each["number"] for each in fulfilment["tracking"]] or ["without number"]
+            there.update(numbers)
             if not fulfilment["notify"]:
-                made.wrong(f"order {order['name']}: the customer was not told of parcel {number}")
+                made.wrong(f"order {order['name']}: the customer was not told of parcel {', '.join(numbers)}")
     for number in sent:
         if there[number] != 1:
             made.wrong(f"parcel {number} is at the shop {there[number]} times")

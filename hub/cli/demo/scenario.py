@@ -127,14 +127,15 @@ def _special(number: int, index: int, spec: dict[str, Any]) -> Placed:
         refund = {"lines": [{"sku": first["sku"], "quantity": 1, "restock": "no_restock"}], "note": "Cassé"}
         return Placed(number, spec, [("refund", refund)], "partial refund")
     if index in (37, 83):
-        return Placed(number, spec, [("refund", {"all": True, "restock": "cancel"})], "full refund")
+        return Placed(number, spec, [("refund", {"all": True, "restock": "return", "note": "Retour"})], "full refund")
     if index == 52:
         edit = {"add": [{"sku": "SAV-01", "quantity": 2}]}
         return Placed(number, spec, [("edit", edit), ("pay", {})], "edited after payment, one more line")
     if index == 58:
-        spec["lines"] = [{"sku": "MUG-01", "quantity": 2}, {"sku": "CHO-01", "quantity": 3}]
-        spec["taxes_included"] = True
+        # it waits for goods, so it has not gone to the warehouse when it is edited
+        spec["lines"] = [{"sku": SHORT_SKU, "quantity": 4}, {"sku": "CHO-01", "quantity": 3}]
         spec.pop("discount", None)
+        spec.update(taxes_included=True, oversell=True)
         return Placed(
             number, spec, [("edit", {"remove": [{"sku": "CHO-01", "quantity": 1}]})], "edited after payment, one less"
         )

@@ -155,16 +155,21 @@ def missing_payments(work: Work) -> bool:
 
 
 def announce_payments(work: Work) -> None:
-    """Tells of payments that have not been told, once the order has its invoice."""
+    """Tells of payments that have not been told, once the order has an invoice that they pay: the oldest payment pays the
+    oldest invoice first. A refund is told with the first invoice."""
     plan, order = work.plan, work.order
     waiting = [row for row in rows_of(plan, PAYMENTS, order["id"]) if not row["announced"]]
     if not waiting:
         return
-    invoice = next((row for row in rows_of(plan, DOCUMENTS, order["id"]) if row["kind"] == "invoice"), None)
-    if invoice is None:
+    invoices = [row for row in rows_of(plan, DOCUMENTS, order["id"]) if row["kind"] == "invoice"]
+    if not invoices:
         return
+    paid = _allocated(rows_of(plan, PAYMENTS, order["id"]), invoices)
     party = contact_of(order).party if order["contact"] else None
     for row in waiting:
+        parts = paid.get(row["id"], []) if row["kind"] == "payment" else [(invoices[0], 0)]
+        if not parts:
+            continue  # what it pays is not invoiced yet
         plan.emit(
             "payment.received" if row["kind"] == "payment" else "payment.refunded",
             work.subject,
@@ -179,7 +184,12 @@ def announce_payments(work: Work) -> None:
                     "paid_at": instant_text(row["paid_at"]),
                     "effective_date": row["effective_date"].isoformat(),
                 },
-                "invoice": summary(invoice),
+                "invoice": summary(parts[0][0]),
+                "allocations": [
+                    {"invoice": summary(invoice), "amount": Money(part, row["currency"])}
+                    for invoice, part in parts
+                    if part
+                ],
                 "order_id": order["id"],
                 "order_name": order["name"],
                 "connection_id": order["connection_id"],
@@ -192,6 +202,21 @@ def announce_payments(work: Work) -> None:
             },
         )
         plan.update(PAYMENT, row, announced=True)
+
+
+def _allocated(payments: list[Row], invoices: list[Row]) -> dict[int, list[tuple[Row, int]]]:
+    """Which invoices each payment pays, and how much of each."""
+    open_ones = [[invoice, invoice["total"]] for invoice in invoices if invoice["total"] > 0]
+    result: dict[int, list[tuple[Row, int]]] = {}
+    for row in sorted(payments, key=lambda each: (each["paid_at"], each["id"])):
+        left = row["amount"] if row["kind"] == "payment" else 0
+        for part in open_ones:
+            taken = min(left, part[1])
+            if taken > 0:
+                result.setdefault(row["id"], []).append((part[0], taken))
+                part[1] -= taken
+                left -= taken
+    return result
 
 
 def _ask_changed(work: Work, row: Row, payment: Payment) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from hub.core.ledger.book import lock_book
 from hub.core.plan import Plan
 from hub.flows.active import Active
-from hub.flows.batch import WRITE_ORDER
+from hub.flows.batch import WRITE_ORDER, Later
 from hub.inbox.claim import Event
 from hub.outbox import plan as outbox_plan
 from hub.workers.hub import Hub
@@ -69,7 +69,10 @@ def _begin(hub: Hub, connection: Connection, active: Active) -> Change:
 
 def _dispatch(hub: Hub, changing: Change) -> None:
     if changing.plan.events:
-        hub.batch._dispatch(changing.plan, 0, event_of(changing, seq=changing.event_seq), changing.active)
+        later: list[Later] = []
+        event = event_of(changing, seq=changing.event_seq)
+        hub.batch.dispatch(changing.plan, 0, event, changing.active, later)
+        hub.batch.deliver(later, changing.plan, changing.active)
 
 
 def event_of(changing: Change, *, seq: int | None, connection_id: int | None = None) -> Event:
