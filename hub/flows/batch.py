@@ -285,7 +285,11 @@ class Batch:
                         later.append((flow, happened, event))
                         plan.on_rollback(later.pop)
                     else:
-                        self._subscriber(*self._started(flow, happened, event, active), plan)
+                        self.answer(flow, happened, plan, event, active)
+
+    def answer(self, flow: Flow, happened: CoreEvent, plan: Plan, event: Event, active: Active) -> None:
+        """Runs one subscriber for one core event, outside a batch."""
+        self._subscriber(*self._started(flow, happened, event, active), plan)
 
     def deliver(self, later: Sequence[Later], plan: Plan, active: Active) -> None:
         """Runs the postponed subscribers of a whole batch: what they look for is read at once."""

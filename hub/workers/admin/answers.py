@@ -126,7 +126,7 @@ def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
         raise AdminError(f"run {run['id']} of flow {run['flow']} kept no record to run with again")
     happened = CoreEvent(run["trigger"], run["subject"], stored_record(run["scope"]))
     event = core.event_of(changing, seq=run["event_seq"])
-    hub.batch._subscriber(flow, happened, changing.plan, event, changing.active)
+    hub.batch.answer(flow, happened, changing.plan, event, changing.active)
     again = changing.plan.planned(_RUN)[-1]
     return bool(again["state"] != "parked")
 
