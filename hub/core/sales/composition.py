@@ -158,11 +158,12 @@ def whole(state: LineState, regime: Regime) -> Composition:
 
 
 def kept(parts: Composition, units: int, of: int) -> Composition:
-    """What is left of a line's parts when `units` of `of` are."""
+    """What is left of a line's parts when `units` of `of` are: the whole less the rounded share of what was taken away."""
     if units == of:
         return parts
+    gone = of - units
     return {
-        coding: Amounts(units if quantity else 0, share(net, units, of), share(tax, units, of))
+        coding: Amounts(units if quantity else 0, net - share(net, gone, of), tax - share(tax, gone, of))
         for coding, (quantity, net, tax) in parts.items()
     }
 

@@ -15,7 +15,7 @@ from hub.core.sales.snapshot import Contact, LineState, contact_of
 from hub.core.sales.tables import SALES_ORDER
 from hub.core.time import local_date
 
-#: statuses of an order that is paid, given that nothing is outstanding
+#: statuses of an order that is paid, unless something is outstanding
 PAID = frozenset({"PAID", "PARTIALLY_REFUNDED", "REFUNDED"})
 #: statuses of an order for which no money was taken
 UNPAID = frozenset({"PENDING", "AUTHORIZED", "VOIDED", "EXPIRED"})
@@ -97,7 +97,7 @@ class Work:
             return False
         if self.policy.invoice == "on_order":
             return self.order["financial_status"] not in _LAPSED
-        return self.paid or (self.order["total"] == 0 and self.order["outstanding"] == 0)
+        return self.paid or (self.order["total"] == 0 and self.order["outstanding"] <= 0)
 
     def fresh(self, *sections: str) -> bool:
         """The sections were true at one instant."""

@@ -224,6 +224,10 @@ def _credit(work: Work, regime: Regime, refunds: list[_Refund], sold: Compositio
         adjustments = content.adjustments
         if not (content.lines or content.shipping or adjustments) and refund.row["total"]:
             adjustments = [(refund.row["note"] or "refund", refund.row["total"], 0)]
+        if adjustments and not work.fresh("header", "lines", "refunds"):
+            # how it is split depends on all that is sold and due: sections of another instant would split it otherwise
+            work.needs.add("read_back")
+            return ready, False
         fits = True
         for _, amount, tax in adjustments:
             parts = adjustment_parts(refund.row["external_id"], amount, tax, sold, credited, regime)

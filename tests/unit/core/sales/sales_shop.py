@@ -134,9 +134,8 @@ class Shop:
 
     def left(self, line: ShopLine) -> tuple[int, int]:
         """Net and tax of what edits and refunds left of a line."""
-        units = line.quantity - line.removed
-        net = rounded(Decimal(self.net(line)) * units / line.quantity)
-        tax = rounded(Decimal(line.tax) * units / line.quantity)
+        net = self.net(line) - rounded(Decimal(self.net(line)) * line.removed / line.quantity)
+        tax = line.tax - rounded(Decimal(line.tax) * line.removed / line.quantity)
         return net - line.back[1], tax - line.back[2]
 
     def pay(self, gateway: str = "shopify_payments", amount: int | None = None, fee: int | None = None) -> Payment:
@@ -261,14 +260,15 @@ class Shop:
 
     @property
     def outstanding(self) -> int:
-        return max(0, self.current_total + (self.rounding or 0) - self.paid)
+        """Below zero: money is to be given back."""
+        return self.current_total + (self.rounding or 0) - self.paid
 
     @property
     def status(self) -> str:
         taken = [payment for payment in self.payments if payment.kind == "payment"]
         if not taken:
             return "PAID" if self.current_total == 0 and self.cancelled_at is None and self.total == 0 else "PENDING"
-        if self.outstanding:
+        if self.outstanding > 0:
             return "PARTIALLY_PAID"
         if any(payment.kind == "refund" for payment in self.payments):
             return "REFUNDED" if self.paid == 0 else "PARTIALLY_REFUNDED"
