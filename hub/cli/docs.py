@@ -28,7 +28,7 @@ def command(
     if not _MARKS.search(before):
         raise CommandError(f"{page} has no marks `<!-- functions: ... -->` and `<!-- /functions -->`")
     reference = functions_markdown().strip()
-    after = _MARKS.sub(lambda found: f"{found[1]}{reference}\n{found[2]}", before)
+    after = _MARKS.sub(lambda found: f"{found[1]}\n{reference}\n\n{found[2]}", before)
     if after == before:
         print(f"{page} is in step")
     elif check:
