@@ -45,7 +45,8 @@ def order_from_webhook(body: Record) -> Record:
         "header": whole,
         "lines": dict(whole),
         "payments": _section(None, False),
-        "refunds": dict(whole),
+        # what a refund gave back may be told in the buyer's currency only: then the order is to be read
+        "refunds": _section(stamp, all(each["totalRefundedSet"]["shopMoney"] for each in record["refunds"])),
         "fulfillments": dict(whole),
     }
     return record

@@ -99,7 +99,8 @@ class RefundLine(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_field
 
 
 class Adjustment(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A difference between the lines of a refund and the money given back, by its reason. May be negative."""
+    """A difference between the lines of a refund and the money given back, by its reason. May be negative.
+    `balance`: it settles what an edit had made due, and makes nothing cheaper."""
 
     reason: str
     amount: Money

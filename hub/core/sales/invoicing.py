@@ -42,6 +42,8 @@ from hub.records.money import Money
 
 #: kinds whose `current_quantity` counts what refunds took too; of the others a refund is an amount
 _GOODS = frozenset({"product", "gift_card"})
+#: reason of an adjustment that settles what an edit made due: it is money only, the sale is credited by the edit
+BALANCE = "balance"
 
 
 @dataclass(slots=True)
@@ -221,8 +223,8 @@ def _credit(work: Work, regime: Regime, refunds: list[_Refund], sold: Compositio
         content = refund.content
         for part in refund.parts.values():
             merge(credited, part)
-        adjustments = content.adjustments
-        if not (content.lines or content.shipping or adjustments) and refund.row["total"]:
+        adjustments = [part for part in content.adjustments if part[0] != BALANCE]
+        if not (content.lines or content.shipping or content.adjustments) and refund.row["total"]:
             adjustments = [(refund.row["note"] or "refund", refund.row["total"], 0)]
         if adjustments and not work.fresh("header", "lines", "refunds"):
             # how it is split depends on all that is sold and due: sections of another instant would split it otherwise
