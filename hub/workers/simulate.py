@@ -32,7 +32,7 @@ ROLES: dict[str, tuple[str, dict[str, Any]]] = {
     "mail": ("smtp", {"host": "mail.invalid", "sender": "Shop <shop@example.org>"}),
 }
 #: kinds of questions that explain no difference of money
-_NO_MONEY = ("sku.", "stock.", "shipment.")
+_NO_MONEY = ("sku.", "stock.", "shipment.", "delivery.", "order.edited_after_release")
 #: the instant of files that tell none
 _NO_INSTANT = "2026-01-01T00:00:00Z"
 
@@ -238,7 +238,7 @@ def check(order: Item, outcome: Outcome, waits: bool) -> Item:
     """Invoices less credit notes against what the shop says the order is worth now. `result`:
 
     - `equal`; `question`: they differ, and an open question says why
-    - `not due`: it is not paid, so nothing is invoiced yet; `incomplete`: parts of it are not in the files
+    - `not due`: it is not paid, so the rest is not invoiced yet; `incomplete`: parts of it are not in the files
     - `difference`: they differ and nothing says why"""
     currency = order["currency"]
     own = {name: [d for d in outcome[name] if d["order_id"] == order["id"]] for name in ("invoices", "credit_notes")}
@@ -254,7 +254,7 @@ def check(order: Item, outcome: Outcome, waits: bool) -> Item:
         result = "equal"
     elif any(not kind.startswith(_NO_MONEY) for kind in open_kinds):
         result = "question"
-    elif not any(own.values()) and not paid:
+    elif not paid and net < order["current_total"]:
         result = "not due"
     else:
         result = "incomplete" if waits else "difference"
