@@ -47,10 +47,11 @@ CALLS = {
     "runs": Call("GET", "/runs", "reports:runs"),
     "questions": Call("GET", "/questions", "questions:listed"),
     "answer": Call("POST", "/questions/{question_id}/answer", "questions:answer"),
-    "stock": Call("GET", "/stock", "reports:stock"),
-    "ledger": Call("GET", "/ledger", "reports:ledger"),
-    "entries": Call("GET", "/entries", "reports:entries"),
-    "documents": Call("GET", "/documents", "reports:documents"),
+    "stock": Call("GET", "/stock", "bookkeeping:stock"),
+    "ledger": Call("GET", "/ledger", "bookkeeping:ledger"),
+    "entries": Call("GET", "/entries", "bookkeeping:entries"),
+    "orders": Call("GET", "/orders", "bookkeeping:orders"),
+    "documents": Call("GET", "/documents", "bookkeeping:documents"),
     "verify": Call("GET", "/verify", "verify:verify"),
 }
 

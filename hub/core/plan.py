@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
 from hub.db.engine import Ids
+from hub.db.inserts import insert_rows
 
 Key = Hashable
 Row = dict[str, Any]
@@ -197,7 +198,7 @@ class Plan:
         for table in order:
             rows = self._writes.inserts.get(table.name)
             if rows:
-                connection.execute(table.insert(), rows)
+                insert_rows(connection, table, rows)
         for table in order:
             self._write_updates(connection, table)
             self._write_increments(connection, table)

@@ -130,29 +130,54 @@ class Ids:
     never gives an id twice: call `ensure` before a write transaction, `next` inside it."""
 
     BLOCK = 20_000
+    #: kept over what was asked for: several threads take from the same blocks
+    RESERVE = 5_000
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._next = 0
-        self._end = 0
+        #: held while a block is taken. Never `_lock`: who writes now may need an id before its transaction can end
+        self._taking = threading.Lock()
+        self._blocks: deque[tuple[int, int]] = deque()
 
     def ensure(self, count: int) -> None:
         """Makes sure that `count` ids can be taken without touching the database."""
-        with self._lock:
-            if self._end - self._next >= count:
-                return
-            size = max(count, self.BLOCK)
-            with self._database.write() as connection:
-                taken = connection.execute(
-                    sa.text("UPDATE id_counter SET next = next + :size WHERE id = 1 RETURNING next"), {"size": size}
-                ).scalar_one()
-            self._next, self._end = taken - size, taken
+        while self._left() < count + self.RESERVE:
+            with self._taking:
+                missing = count + self.RESERVE - self._left()
+                if missing > 0:
+                    self._take(max(missing, self.BLOCK))
 
     def next(self) -> int:
         """One id. Needs an `ensure` before the transaction in which it is used."""
         with self._lock:
-            if self._next >= self._end:
+            if not self._blocks:
                 raise RuntimeError("no ids left: Ids.ensure was not called before the transaction")
-            self._next += 1
-            return self._next - 1
+            first, end = self._blocks[0]
+            if first + 1 < end:
+                self._blocks[0] = (first + 1, end)
+            else:
+                self._blocks.popleft()
+            return first
+
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """What is left, for `restore`."""
+        with self._lock:
+            return tuple(self._blocks)
+
+    def restore(self, blocks: tuple[tuple[int, int], ...]) -> None:
+        """Gives ids again: only where the database itself is put back to what it was then."""
+        with self._lock:
+            self._blocks = deque(blocks)
+
+    def _left(self) -> int:
+        with self._lock:
+            return sum(end - first for first, end in self._blocks)
+
+    def _take(self, size: int) -> None:
+        with self._database.write() as connection:
+            end = connection.execute(
+                sa.text("UPDATE id_counter SET next = next + :size WHERE id = 1 RETURNING next"), {"size": size}
+            ).scalar_one()
+        with self._lock:
+            self._blocks.append((end - size, end))

@@ -170,6 +170,8 @@ def build(
     by_record: dict[tuple[str, str], list[Flow]] = {}
     by_manual: dict[str, list[Flow]] = {}
     for flow in flows:
+        if flow.deliver_role is not None and not settings.roles.of(flow.deliver_role):
+            continue
         if flow.on.event:
             by_event.setdefault(flow.on.event, []).append(flow)
         elif flow.on.manual:

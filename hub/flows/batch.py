@@ -293,7 +293,7 @@ class Batch:
 
     def deliver(self, later: Sequence[Later], plan: Plan, active: Active) -> None:
         """Runs the postponed subscribers of a whole batch: what they look for is read at once."""
-        started = [self._started(flow, happened, event, active) for flow, happened, event in later]
+        started = [self._started(flow, happened, event, active) for flow, happened, event in _merged(later)]
         deliveries: list[tuple[int, str, str]] = []
         bindings: list[tuple[int, str, str]] = []
         for run, refused in started:
@@ -399,6 +399,19 @@ class Batch:
         _log.error("event refused by the database", event=one.event.seq, reason=_short(error))
         alone = Prepared(one.event, refusal=Parked("event.refused", f"the database refused it: {_short(error)}"))
         return self._transaction(claimed, [alone], active)[0]
+
+
+def _merged(later: Sequence[Later]) -> list[Later]:
+    """A stock level that changed several times in a batch is told once, as it is in the end."""
+    last: dict[tuple[str, str], int] = {}
+    for index, (flow, happened, _) in enumerate(later):
+        if happened.name == "stock.changed":
+            last[(flow.name, happened.subject)] = index
+    return [
+        each
+        for index, each in enumerate(later)
+        if each[1].name != "stock.changed" or last[(each[0].name, each[1].subject)] == index
+    ]
 
 
 def _question_of(error: Exception) -> tuple[str, str, dict[str, Any], Sequence[dict[str, Any]]]:

@@ -76,6 +76,8 @@ class Flow:
     version_hash: str
     version_text: str
     document: Document
+    #: the role that its first `deliver` goes to; a flow for a role that nobody plays does not run
+    deliver_role: str | None = None
 
     @property
     def only_delivers(self) -> bool:
@@ -199,7 +201,7 @@ def load_flow(text: str, file: str, roles: Roles, mappings: MappingFolder, kinds
         {"flow": text, "file": file, "mappings": texts}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
     )
     version = hashlib.sha256(f"{LANGUAGE_VERSION}\n{version_text}".encode()).hexdigest()
-    return Flow(str(name), file, on, when, str(order), steps, version, version_text, document)
+    return Flow(str(name), file, on, when, str(order), steps, version, version_text, document, context.deliver_role)
 
 
 def _on(value: Any, problem: Callable[..., None]) -> On:

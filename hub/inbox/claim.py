@@ -9,11 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.db.tables import Merchant
 from hub.inbox import lanes
 from hub.inbox.tables import Inbox
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
-_OPEN = ("fetch", "ready", "retry")
+_EARLIER = _INBOX.alias("earlier")
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+#: the condition of the partial indexes, word for word: with parameters neither database would use them
+_OPEN = sa.text("inbox.state IN ('fetch', 'ready', 'retry')")
 BATCH = 50
 LEASE_US = 60_000_000
 #: a lone claim that was never reported back this many times parks the event: it kills its worker
@@ -55,13 +59,45 @@ class Claim:
 def due_merchants(connection: Connection, now: int, *, state: str = "ready") -> list[int]:
     """Merchants with an event to work on (`state` ready) or a read to make (`fetch`), in id order: the caller goes round."""
     states = ("fetch",) if state == "fetch" else ("ready", "retry")
-    statement = (
-        sa.select(_INBOX.c.merchant_id)
-        .where(_INBOX.c.state.in_(states), _INBOX.c.next_attempt_at <= now)
-        .distinct()
-        .order_by(_INBOX.c.merchant_id)
+    waiting = sa.exists().where(
+        _OPEN,
+        _INBOX.c.merchant_id == _MERCHANT.c.id,
+        _INBOX.c.state.in_(states),
+        _INBOX.c.next_attempt_at <= now,
     )
-    return list(connection.execute(statement).scalars())
+    return list(connection.execute(sa.select(_MERCHANT.c.id).where(waiting).order_by(_MERCHANT.c.id)).scalars())
+
+
+def _due_keys(connection: Connection, merchant_id: int, now: int, limit: int) -> list[str]:
+    """Ordering keys of due events, webhooks before polls before backfill. Keys that an earlier event holds back are left
+    out here, so that however many events wait behind one, others are found."""
+    found: list[tuple[int, int, str]] = []
+    for state in ("ready", "retry"):
+        rows = connection.execute(
+            sa.select(_INBOX.c.priority, _INBOX.c.seq, _INBOX.c.ordering_key)
+            .where(
+                _OPEN,
+                _INBOX.c.merchant_id == merchant_id,
+                _INBOX.c.state == state,
+                _INBOX.c.next_attempt_at <= now,
+                ~_held_back(now),
+            )
+            .order_by(_INBOX.c.priority, _INBOX.c.seq)
+            .limit(limit)
+        )
+        found += [(row.priority, row.seq, row.ordering_key) for row in rows]
+    return list(dict.fromkeys(key for _, _, key in sorted(found)[:limit]))
+
+
+def _held_back(now: int) -> sa.Exists:
+    """An earlier event of the same key waits for a read or for its next attempt."""
+    return sa.exists().where(
+        sa.text("earlier.state IN ('fetch', 'ready', 'retry')"),
+        _EARLIER.c.merchant_id == _INBOX.c.merchant_id,
+        _EARLIER.c.ordering_key == _INBOX.c.ordering_key,
+        _EARLIER.c.seq < _INBOX.c.seq,
+        sa.or_(_EARLIER.c.state == "fetch", _EARLIER.c.next_attempt_at > now),
+    )
 
 
 def claim(connection: Connection, merchant_id: int, *, owner: str, now: int, limit: int = BATCH) -> Claim | None:
@@ -69,18 +105,12 @@ def claim(connection: Connection, merchant_id: int, *, owner: str, now: int, lim
     that a worker took and never reported back is claimed alone.
     """
     due = ("ready", "retry")
-    candidates = connection.execute(
-        sa.select(_INBOX.c.ordering_key)
-        .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.state.in_(due), _INBOX.c.next_attempt_at <= now)
-        .order_by(_INBOX.c.priority, _INBOX.c.seq)
-        .limit(limit)
-    ).scalars()
-    keys = list(dict.fromkeys(candidates))
+    keys = _due_keys(connection, merchant_id, now, limit)
     if not keys:
         return None
     rows = connection.execute(
         sa.select(*(_INBOX.c[name] for name in (*_EVENT_COLUMNS, "state", "next_attempt_at")))
-        .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.ordering_key.in_(keys), _INBOX.c.state.in_(_OPEN))
+        .where(_OPEN, _INBOX.c.merchant_id == merchant_id, _INBOX.c.ordering_key.in_(keys))
         .order_by(_INBOX.c.seq)
         .limit(4 * limit)
     ).all()
@@ -126,7 +156,7 @@ def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: in
     still worked once."""
     rows = connection.execute(
         sa.select(*(_INBOX.c[name] for name in _EVENT_COLUMNS))
-        .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= now)
+        .where(_OPEN, _INBOX.c.merchant_id == merchant_id, _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= now)
         .order_by(_INBOX.c.priority, _INBOX.c.seq)
         .limit(limit)
     ).all()

@@ -19,7 +19,8 @@ def _load_open(connection: Connection, merchant_id: int, keys: Sequence[tuple[st
     rows = connection.execute(
         sa.select(QUESTION).where(
             QUESTION.c.merchant_id == merchant_id,
-            QUESTION.c.state == "open",
+            # the condition of the partial index, word for word
+            sa.text("question.state = 'open'"),
             QUESTION.c.subject.in_({subject for subject, _ in keys}),
         )
     ).mappings()

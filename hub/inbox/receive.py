@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from hub.db.engine import Database
 from hub.db.types import now_us
@@ -65,12 +65,8 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
             keyed.setdefault((event.merchant_id, event.connection_id or 0), []).append(event.dedup)
     known: set[tuple[int, int, bytes]] = set()
     for (merchant_id, connection_id), keys in keyed.items():
-        found = connection.execute(
-            sa.select(_SEEN.c.key).where(
-                _SEEN.c.merchant_id == merchant_id, _SEEN.c.connection_id == connection_id, _SEEN.c.key.in_(keys)
-            )
-        ).scalars()
-        known.update((merchant_id, connection_id, bytes(key)) for key in found)
+        found = _seen(connection, merchant_id, connection_id, keys)
+        known.update((merchant_id, connection_id, key) for key in found)
     seen_rows, inbox_rows, new = [], [], []
     for event in events:
         if event.dedup is not None:
@@ -87,6 +83,15 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
     if inbox_rows:
         connection.execute(_INBOX.insert().inline(), inbox_rows)
     return new
+
+
+def _seen(connection: Connection, merchant_id: int, connection_id: int, keys: Sequence[bytes]) -> list[bytes]:
+    found = connection.execute(
+        sa.select(_SEEN.c.key).where(
+            _SEEN.c.merchant_id == merchant_id, _SEEN.c.connection_id == connection_id, _SEEN.c.key.in_(keys)
+        )
+    ).scalars()
+    return [bytes(key) for key in found]
 
 
 def _row(event: Received, now: int) -> dict[str, object]:
@@ -120,13 +125,19 @@ class Intake:
         self._database = database
         self._wake = wake
         self._queue: queue.SimpleQueue[tuple[Received, Future[bool]] | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
     def submit(self, event: Received) -> Future[bool]:
         """Queues an event. The future is done once it is committed: True when it was new, False for an exact repeat."""
         future: Future[bool] = Future()
-        self._queue.put((event, future))
+        with self._closing:
+            if self._closed:
+                future.set_exception(RuntimeError("the hub is stopping: nothing is received any more"))
+            else:
+                self._queue.put((event, future))
         return future
 
     def receive(self, events: Sequence[Received]) -> list[bool]:
@@ -135,49 +146,45 @@ class Intake:
         return [future.result() for future in futures]
 
     def close(self) -> None:
-        self._queue.put(None)
+        """Stores what is queued and stops."""
+        with self._closing:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join(10)
 
     def _run(self) -> None:
-        while True:
-            taken = self._queue.get()
-            if taken is None:
-                return
-            batch = [taken]
-            stop = False
-            while len(batch) < _MAX_BATCH and not self._queue.empty():
-                more = self._queue.get()
-                if more is None:
-                    stop = True
-                    break
-                batch.append(more)
-            self._commit(batch)
-            if stop:
-                return
+        stop = False
+        while not stop:
+            taken = [self._queue.get()]
+            while len(taken) < _MAX_BATCH and not self._queue.empty():
+                taken.append(self._queue.get())
+            stop = None in taken  # the last that is ever queued
+            # whoever gave up waiting was not answered: the sender will send again
+            batch = [each for each in taken if each is not None and each[1].set_running_or_notify_cancel()]
+            if batch:
+                self._commit(batch)
+                self._wake()
 
     def _commit(self, batch: list[tuple[Received, Future[bool]]]) -> None:
         try:
             with self._database.write(first=True) as connection:
                 new = insert_events(connection, [event for event, _ in batch], now_us())
-        except IntegrityError:
-            self._one_by_one(batch)
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
-            for _, future in batch:
-                future.set_exception(error)
+            if len(batch) > 1:
+                # another process stored one of these keys at the same moment, or one cannot be stored at all
+                for each in batch:
+                    self._commit([each])
+            elif isinstance(error, IntegrityError) and self._is_seen(batch[0][0]):
+                batch[0][1].set_result(False)
+            else:
+                batch[0][1].set_exception(error)
         else:
             for (_, future), is_new in zip(batch, new, strict=True):
                 future.set_result(is_new)
-            self._wake()
 
-    def _one_by_one(self, batch: list[tuple[Received, Future[bool]]]) -> None:
-        """Another process stored one of these keys at the same moment: each event in its own transaction."""
-        for event, future in batch:
-            try:
-                with self._database.write(first=True) as connection:
-                    [is_new] = insert_events(connection, [event], now_us())
-                future.set_result(is_new)
-            except IntegrityError:
-                future.set_result(False)
-            except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
-                future.set_exception(error)
-        self._wake()
+    def _is_seen(self, event: Received) -> bool:
+        try:
+            with self._database.read() as connection:
+                return bool(_seen(connection, event.merchant_id, event.connection_id or 0, [event.dedup or b""]))
+        except DBAPIError:
+            return False

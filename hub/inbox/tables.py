@@ -20,6 +20,7 @@ class Inbox(SQLModel, table=True):
         Index(
             "inbox_open",
             "merchant_id",
+            "state",
             "priority",
             "seq",
             sqlite_where=text("state IN ('fetch', 'ready', 'retry')"),

@@ -121,7 +121,8 @@ def plan_delivery(
                     f"{target.operation} {key} is planned already with other content (delivery {known['id']})"
                 )
             return int(known["id"])
-    needed: list[bodies.Reference] = [] if target.is_state else list(bodies.references(body))
+    has_references = text is not None and b'"$ref"' in text
+    needed: list[bodies.Reference] = list(bodies.references(body)) if has_references else []
     missing = _plan_references(plan, target, needed, event_seq, run_id)
     state = DeliveryState.WAITING if missing else DeliveryState.PLANNED
     row = plan.insert(
@@ -137,7 +138,7 @@ def plan_delivery(
             "ordering_key": ordering_key,
             "body": text,
             "body_hash": digest,
-            "state": DeliveryState.OBSERVED if target.mode == "observe" else state,
+            "state": (DeliveryState.OBSERVED if target.mode == "observe" else state).value,
             "attempts": 0,
             "stale": 0,
             "maybe_sent": False,

@@ -39,6 +39,14 @@ class Delivery(SQLModel, table=True):
             sqlite_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
             postgresql_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
         ),
+        Index(
+            "delivery_open_key",
+            "connection_id",
+            "ordering_key",
+            "id",
+            sqlite_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
+            postgresql_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
+        ),
         Index("delivery_event", "merchant_id", "event_seq"),
     )
     id: int = id_column()

@@ -110,7 +110,8 @@ class Outbox:
                 self._wake.clear()
 
     def step(self) -> int:
-        """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many were claimed."""
+        """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many deliveries were taken
+        up: sent, or found to have nothing to send."""
         results = self._drain()
         now = self._clock()
         with self._database.read() as connection:
@@ -121,7 +122,7 @@ class Outbox:
         for sending in claimed:
             self._in_flight[sending.connection_id] += 1
             self._pool.submit(self._send, sending)
-        return len(claimed)
+        return len(rows)
 
     def _due(self, connection: Connection, now: int, _done: set[int]) -> list[Any]:
         rows: list[Any] = []

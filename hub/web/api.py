@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.connect import payload
 from hub.connect.errors import Unreadable
 from hub.web.site import Site
-from hub.workers.admin import connections, events, flows, questions, reports, verify
+from hub.workers.admin import bookkeeping, connections, events, flows, questions, reports, verify
 from hub.workers.admin.errors import AdminError
+from hub.workers.admin.paging import MAX_LIMIT
 
 Mode = Literal["observe", "paused", "live"]
-Limit = Annotated[int, Query(ge=1, le=reports.MAX_LIMIT)]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Before = Annotated[int | None, Query(ge=0, description="`next` of the page before")]
 Name = Annotated[str, Path(max_length=60)]
 _MAX_BODY = 64 * 1024 * 1024
@@ -181,12 +182,12 @@ def _reading(routes: APIRouter, site: Site) -> None:
     @routes.get("/stock")
     def stock(sku: str | None = None, after: str | None = None, limit: Limit = 200) -> dict[str, Any]:
         """Warehouse levels by SKU, and what each channel is believed to show."""
-        return reports.stock(hub, sku=sku, after=after, limit=limit)
+        return bookkeeping.stock(hub, sku=sku, after=after, limit=limit)
 
     @routes.get("/ledger")
     def ledger(all: bool = False) -> dict[str, Any]:
         """Accounts with their balances, debit positive."""
-        return reports.ledger(hub, all=all)
+        return bookkeeping.ledger(hub, all=all)
 
     @routes.get("/entries")
     def entries(
@@ -198,7 +199,7 @@ def _reading(routes: APIRouter, site: Site) -> None:
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Entries with their postings, the last first."""
-        return reports.entries(
+        return bookkeeping.entries(
             hub, account=account, document=document, since=since, until=until, before=before, limit=limit
         )
 
@@ -210,7 +211,7 @@ def _reading(routes: APIRouter, site: Site) -> None:
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Orders with what they come to now and what was invoiced for them, newest first."""
-        return reports.orders(hub, name=name, state=state, before=before, limit=limit)
+        return bookkeeping.orders(hub, name=name, state=state, before=before, limit=limit)
 
     @routes.get("/documents")
     def documents(
@@ -220,7 +221,7 @@ def _reading(routes: APIRouter, site: Site) -> None:
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Invoices and credit notes, newest first."""
-        return reports.documents(hub, kind=kind, number=number, before=before, limit=limit)
+        return bookkeeping.documents(hub, kind=kind, number=number, before=before, limit=limit)
 
 
 def _connections(routes: APIRouter, site: Site) -> None:

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from hub.connect.vault import load_root_keys
 from hub.web.access import RUN_SECONDS, Keys, signing_key
 from hub.web.app import create_app, local_url
+from hub.workers import memory
 from hub.workers.admin import setup
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.running import RunLock, Running, announce, withdraw
@@ -100,6 +101,7 @@ class Server:
 
     def _begin(self) -> None:
         self._up = True
+        memory.tune()
         self.hub.start()
         announce(self.settings.home, Running(self.url, self.token, os.getpid()))
         _log.info("hub is up", url=self.url, database=self.hub.database.url.get_backend_name())

@@ -92,7 +92,7 @@ class Scratch:
         self.zone = zone
         self.database = Database(url)
         self._file = folder / "scratch.sqlite"
-        self._saved: tuple[bytes, int, int] | None = None
+        self._saved: tuple[bytes, tuple[tuple[int, int], ...]] | None = None
         sa.event.listen(self.database.engine, "connect", _without_waiting)
         self.vault = Vault([root_key(os.urandom(32))], self.database.ids)
         self._open(currency)
@@ -120,7 +120,7 @@ class Scratch:
         """Keeps the database as it is now, for `restore`. Nothing may be at work."""
         self.database.dispose()  # the last connection writes everything into the one file
         ids = self.database.ids
-        self._saved = (self._file.read_bytes(), ids._next, ids._end)
+        self._saved = (self._file.read_bytes(), ids.blocks())
 
     def restore(self) -> None:
         """Puts the database back to what was saved: the hub, what it compiled and its connections stay."""
@@ -128,7 +128,8 @@ class Scratch:
         self.database.dispose()
         for rest in ("-wal", "-shm"):
             self._file.with_name(self._file.name + rest).unlink(missing_ok=True)
-        content, self.database.ids._next, self.database.ids._end = self._saved
+        content, blocks = self._saved
+        self.database.ids.restore(blocks)
         self._file.write_bytes(content)
 
     def connect(self, role: str, connector: str, settings: Mapping[str, Any], *, mode: str) -> int:

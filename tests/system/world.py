@@ -35,7 +35,9 @@ class World:
         self.hub: Hub
 
     def start(self, products: list[dict[str, Any]]) -> None:
-        self.running["shopify"] = sandboxes.start(self.registry, "shopify", products=products)
+        self.running["shopify"] = sandboxes.start(
+            self.registry, "shopify", products=products, bucket=100_000, restore_rate=10_000
+        )
         self.running["quickbooks"] = sandboxes.start(
             self.registry, "quickbooks", client_id="qbo", client_secret="qbo-secret"
         )
@@ -53,7 +55,16 @@ class World:
         with self.database.write() as connection:
             connection.execute(
                 _MERCHANT.insert(),
-                [{"id": 1, "name": "Boutique", "zone": "Europe/Paris", "currency": "EUR", "lanes": 64, "created_at": now}],
+                [
+                    {
+                        "id": 1,
+                        "name": "Boutique",
+                        "zone": "Europe/Paris",
+                        "currency": "EUR",
+                        "lanes": 64,
+                        "created_at": now,
+                    }
+                ],
             )
             key = self.vault.data_key(connection, 1, "chain")
             open_book(connection, 1, ids, currency="EUR", zone="Europe/Paris", data_key_id=key.id, now=now)

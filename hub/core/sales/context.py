@@ -39,6 +39,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     invoice: Literal["on_payment", "on_order"] = "on_payment"
     #: code of the location that goods are reserved at; null: stock is not kept here
     reserve_at: str | None = None
+    #: `read`: payments that an order tells of and does not bring are read from the shop; `given`: only what comes is booked
+    payments: Literal["read", "given"] = "read"
     #: distance sales to consumers of the Union are declared in their country (One Stop Shop), not at home
     oss: bool = True
 

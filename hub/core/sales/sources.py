@@ -29,18 +29,28 @@ from hub.core.stock.reservations import OF_ORDER, preload_orders
 from hub.records.order import Order, Party
 
 _MERCHANT: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
+_CONNECTION: sa.BindParameter[int] = sa.bindparam("connection_id", type_=sa.BigInteger)
 
 Load = Callable[[Connection, int, Sequence[Any]], Mapping[Any, Row]]
 
 
 def _by_connection(table: Table, column: str) -> Load:
     """Rows keyed by (connection_id, column)."""
-    statement = sa.select(table).where(table.c.merchant_id == _MERCHANT, among(table.c[column]))
+    statement = sa.select(table).where(
+        table.c.merchant_id == _MERCHANT, table.c.connection_id == _CONNECTION, among(table.c[column])
+    )
 
     def load(connection: Connection, merchant_id: int, keys: Sequence[Any]) -> Mapping[Any, Row]:
-        wanted = list(dict.fromkeys(key[1] for key in keys))
-        rows = rows_in(connection, statement, wanted, merchant_id=merchant_id)
-        return {(row["connection_id"], row[column]): row for row in rows}
+        by_connection: dict[int, list[Any]] = {}
+        for connection_id, key in keys:
+            by_connection.setdefault(connection_id, []).append(key)
+        found: dict[Any, Row] = {}
+        # one connection at a time: the unique index of the table begins with it
+        for connection_id, wanted in by_connection.items():
+            fixed = {"merchant_id": merchant_id, "connection_id": connection_id}
+            for row in rows_in(connection, statement, wanted, **fixed):
+                found[(connection_id, row[column])] = row
+        return found
 
     return load
 

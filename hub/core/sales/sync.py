@@ -114,7 +114,7 @@ def _work(work: Work, order: Order, currency: str, read_back: bool) -> bool:
     check_taxes(work)
     _documents(work)
     freed = bring_goods_to_level(work)
-    if missing_payments(work) and not (read_back and order.payments is not None):
+    if work.policy.payments == "read" and missing_payments(work) and not (read_back and order.payments is not None):
         work.needs.add("payments")
     announce_payments(work)
     announce_order(work)

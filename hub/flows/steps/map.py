@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
 from hub.flows.context import ConnectionInfo
 from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run
@@ -17,7 +19,7 @@ class Config(StepConfig):
     name: str
     #: take another connector than the one at hand
     connector: str | None = None
-    as_: str | None = None
+    as_: str | None = Field(default=None, alias="as")
 
 
 @dataclass

@@ -15,10 +15,12 @@ from hub.records.order import Order
 
 
 class Config(StepConfig):
-    """`invoice`: when the invoice is issued. `reserve_at`: the location where stock is reserved, null for none."""
+    """`invoice`: when the invoice is issued. `reserve_at`: the location where stock is reserved, null for none. `payments`:
+    `read` asks the shop for payments that an order tells of and does not bring, `given` books only what comes."""
 
     invoice: Literal["on_payment", "on_order"] = "on_payment"
     reserve_at: str | None = None
+    payments: Literal["read", "given"] = "read"
 
 
 @dataclass
@@ -66,7 +68,7 @@ def canonical_order(run: Run) -> Order:
 def compile_step(config: Config, context: StepContext) -> OrderSync:
     if "order" not in context.names:
         context.problem("order-missing", "`order.sync` needs an order", "put `- map: order` before it")
-    return OrderSync(Policy(invoice=config.invoice, reserve_at=config.reserve_at))
+    return OrderSync(Policy(invoice=config.invoice, reserve_at=config.reserve_at, payments=config.payments))
 
 
 KIND = StepKind("order.sync", Config, compile_step)

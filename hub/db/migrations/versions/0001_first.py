@@ -97,6 +97,7 @@ CREATE TABLE delivery (
 """,
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
     "CREATE INDEX delivery_open ON delivery (connection_id, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     """
 CREATE TABLE delivery_reference (
     merchant_id INTEGER NOT NULL,
@@ -200,7 +201,7 @@ CREATE TABLE inbox (
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
 )
 """,
-    "CREATE INDEX inbox_open ON inbox (merchant_id, priority, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_open ON inbox (merchant_id, state, priority, seq) WHERE state IN ('fetch', 'ready', 'retry')",
     "CREATE INDEX inbox_open_key ON inbox (merchant_id, ordering_key, seq) WHERE state IN ('fetch', 'ready', 'retry')",
     "CREATE INDEX inbox_record ON inbox (merchant_id, connection_id, record, record_id)",
     """
@@ -984,6 +985,7 @@ CREATE TABLE delivery (
 """,
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
     "CREATE INDEX delivery_open ON delivery (connection_id, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     """
 CREATE TABLE delivery_reference (
     merchant_id BIGINT NOT NULL,
@@ -1086,7 +1088,7 @@ CREATE TABLE inbox (
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
 )
 """,
-    "CREATE INDEX inbox_open ON inbox (merchant_id, priority, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_open ON inbox (merchant_id, state, priority, seq) WHERE state IN ('fetch', 'ready', 'retry')",
     "CREATE INDEX inbox_open_key ON inbox (merchant_id, ordering_key, seq) WHERE state IN ('fetch', 'ready', 'retry')",
     "CREATE INDEX inbox_record ON inbox (merchant_id, connection_id, record, record_id)",
     """
