@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hub.db.engine import Database
 from hub.db.types import now_us
@@ -67,7 +68,9 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
     for (merchant_id, connection_id), keys in keyed.items():
         found = _seen(connection, merchant_id, connection_id, keys)
         known.update((merchant_id, connection_id, key) for key in found)
-    seen_rows, inbox_rows, new = [], [], []
+    seen_rows: list[dict[str, Any]] = []
+    inbox_rows: list[dict[str, Any]] = []
+    new: list[bool] = []
     for event in events:
         if event.dedup is not None:
             key = (event.merchant_id, event.connection_id or 0, event.dedup)
@@ -79,7 +82,10 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
         new.append(True)
         inbox_rows.append(_row(event, now))
     if seen_rows:
-        connection.execute(_SEEN.insert(), seen_rows)
+        # in one order, so that two processes with the same keys never wait for each other crosswise
+        connection.execute(
+            _SEEN.insert(), sorted(seen_rows, key=lambda row: (row["merchant_id"], row["connection_id"], row["key"]))
+        )
     if inbox_rows:
         connection.execute(_INBOX.insert().inline(), inbox_rows)
     return new
@@ -94,7 +100,7 @@ def _seen(connection: Connection, merchant_id: int, connection_id: int, keys: Se
     return [bytes(key) for key in found]
 
 
-def _row(event: Received, now: int) -> dict[str, object]:
+def _row(event: Received, now: int) -> dict[str, Any]:
     return {
         "merchant_id": event.merchant_id,
         "connection_id": event.connection_id,
@@ -170,14 +176,15 @@ class Intake:
             with self._database.write(first=True) as connection:
                 new = insert_events(connection, [event for event, _ in batch], now_us())
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
-            if len(batch) > 1:
+            if len(batch) > 1 and not isinstance(error, OperationalError):
                 # another process stored one of these keys at the same moment, or one cannot be stored at all
                 for each in batch:
                     self._commit([each])
             elif isinstance(error, IntegrityError) and self._is_seen(batch[0][0]):
                 batch[0][1].set_result(False)
             else:
-                batch[0][1].set_exception(error)
+                for _, future in batch:
+                    future.set_exception(error)
         else:
             for (_, future), is_new in zip(batch, new, strict=True):
                 future.set_result(is_new)
