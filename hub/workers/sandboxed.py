@@ -155,7 +155,8 @@ class Sandboxes:
             raise SandboxRefused(f"no sandbox plays the role {role!r}: {', '.join(self._roles)}")
         fault = {name: value for name, value in answer.items() if name not in ("role", "operation")}
         fault.setdefault("kind", "status")
-        fault.setdefault("match", self._request(connector, str(answer.get("operation"))))
+        if "match" not in fault:
+            fault["match"] = self._request(connector, str(answer.get("operation")))
         if role in self._mail:
             try:
                 self._mail[role].plant(**{"status": 451, **fault})

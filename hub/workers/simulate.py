@@ -3,6 +3,7 @@ answered. It is the way of every order: received in an inbox, claimed, worked in
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,6 +185,7 @@ def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: S
             )
         }
     runs = made.outcome["runs"]
+    names = {order["id"]: order["name"] for order in made.outcome["orders"]}
     files: dict[int, str] = {}
     for each, seq in zip(given, seqs, strict=True):
         name = ", ".join(each.files)
@@ -200,7 +202,7 @@ def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: S
                 "record": row.record,
                 "record_id": row.record_id,
                 "state": row.state,
-                "outcome": stopped or row.outcome,
+                "outcome": stopped or _named(row.outcome, names),
             }
         )
     made.reads = [{"record": row.record, "record_id": row.record_id} for _, row in sorted(rows.items())]
@@ -212,6 +214,11 @@ def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: S
     for order in made.outcome["orders"]:
         if "id" in order:
             order["check"] = check(order, made.outcome, order["external_id"] in wanted)
+
+
+def _named(outcome: str | None, names: Mapping[int, str]) -> str | None:
+    """What changed, with orders by their own names."""
+    return outcome and re.sub(r"\border (\d+)", lambda found: f"order {names.get(int(found[1]), found[1])}", outcome)
 
 
 def _not_booked(made: Simulation) -> list[Item]:

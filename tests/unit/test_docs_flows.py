@@ -1,0 +1,69 @@
+"""`docs/flows.md` says what is so: its examples lint, run and print what the page shows."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from hub.cli.simulate import command
+from hub.connect.registry import shipped
+from hub.flows.reference import events_markdown, steps_markdown
+from hub.flows.steps import KINDS
+from hub.workers.flowtest import run_file
+from hub.workers.testfile import EXPECTED, GIVEN
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "flows.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def part(name: str) -> str:
+    found = re.search(rf"<!-- {name}:.*? -->\n(.*)<!-- /{name} -->", PAGE, re.DOTALL)
+    assert found, f"no marks for {name}"
+    return found[1].strip()
+
+
+def test_the_flow_of_the_page_does_what_its_test_says(tmp_path: Path) -> None:
+    flow, test = blocks("yaml")
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "large-invoices.yaml").write_text(flow, "utf-8")
+    (tmp_path / "flows" / "large-invoices.test.yaml").write_text(test, "utf-8")
+    shutil.copytree(shipped("flows") / "payloads", tmp_path / "flows" / "payloads")
+
+    result = run_file(tmp_path / "flows" / "large-invoices.test.yaml")
+
+    assert result.problems == []
+    assert [case.failures for case in result.cases] == [[], []]
+
+
+def test_the_simulation_of_the_page_prints_what_it_shows() -> None:
+    [console] = blocks("console")
+    line, *shown = console.splitlines()
+    arguments = line.removeprefix("$ hub simulate ").split()
+    app = typer.Typer()
+    app.command()(command)
+
+    found = CliRunner().invoke(app, [str(ROOT / each) for each in arguments])
+
+    assert found.exit_code == 0, found.output
+    assert found.stdout.splitlines()[: len(shown)] == shown
+
+
+def test_the_reference_of_steps_and_events_is_in_step() -> None:
+    assert part("steps") == steps_markdown().strip()
+    assert part("events") == events_markdown().strip()
+    assert all(f"### `{name}`" in PAGE for name in KINDS)
+
+
+def test_the_page_tells_all_that_a_test_may_give_and_expect() -> None:
+    tests = PAGE.partition("## Tests")[2].partition("## Simulate")[0]
+
+    assert set(re.findall(r"^\| `\{(\w+):", tests, re.MULTILINE)) == set(GIVEN)
+    assert all(f"`{name}`" in tests for name in EXPECTED)
