@@ -70,18 +70,27 @@ def reached(home: Path | None, *, writes: bool = False) -> Iterator[Reached]:
     """The hub of a home. `writes`: nobody else may change it meanwhile, so a hub opened here holds its lock.
 
     Raises: CommandError, AdminError."""
-    from hub.workers.admin import running, setup
+    from hub.workers.admin import running
 
     settings = settings_of(home)
+    lock = running.RunLock(settings.home)
     there = _running(settings)
+    if there is None:
+        # the hub's own code is loaded only where it runs here
+        from hub.workers.admin import setup
+
+        setup.check_ready(settings)
+        if writes:
+            try:
+                lock.take(wait_s=_WAIT_S)
+            except running.AlreadyRunning:
+                there = _running(settings)  # it was started meanwhile
+                if there is None:
+                    raise
     if there is not None:
         with _Remote(there) as remote:
             yield remote
         return
-    setup.check_ready(settings)
-    lock = running.RunLock(settings.home)
-    if writes:
-        lock.take(wait_s=_WAIT_S)
     try:
         with _Local(settings) as local:
             yield local

@@ -38,7 +38,7 @@ def router(site: Site) -> APIRouter:
 
 def _start(site: Site, connection: str, request: Request) -> Response:
     here = f"/connect/{quote(connection, safe='')}/start"
-    if request.headers["host"].lower() != site.base_url.partition("://")[2].lower():
+    if not site.is_public(request.headers["host"]):
         # the callback comes to the public name, and the cookies have to be of that name
         token = site.keys.login_token()
         return RedirectResponse(f"{site.base_url}/login?token={token}&next={here}", 303)

@@ -28,7 +28,7 @@ def router(site: Site) -> APIRouter:
         )
 
     @routes.get("/login")
-    def login(token: str = "", next: str = "/") -> Response:
+    def login(request: Request, token: str = "", next: str = "/") -> Response:
         if not site.keys.use_login(token):
             return page(
                 "message.html",
@@ -45,7 +45,7 @@ def router(site: Site) -> APIRouter:
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="lax",
-            secure=site.secure,
+            secure=site.secure and site.is_public(request.headers["host"]),
         )
         return answer
 

@@ -43,6 +43,10 @@ class Site:
         """Cookies go over TLS only."""
         return self.base_url.startswith("https://")
 
+    def is_public(self, host: str) -> bool:
+        """Whether a Host header is the name that outsiders use."""
+        return host.lower() == self.base_url.partition("://")[2].lower()
+
     def webhook_url(self, connection: str) -> str:
         return f"{self.base_url}/webhooks/{connection}"
 

@@ -34,7 +34,8 @@ class RunLock:
         self._handle: int | None = None
 
     def take(self, wait_s: float = 0) -> None:
-        """Raises: AlreadyRunning when another process holds it still after `wait_s` seconds."""
+        """Takes the lock, and removes the address of a hub that was killed. Raises: AlreadyRunning when another process
+        holds it still after `wait_s` seconds; at once when that is a hub, which does not end by itself."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = time.monotonic() + wait_s
@@ -43,11 +44,12 @@ class RunLock:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError:
-                if time.monotonic() >= until:
+                if time.monotonic() >= until or read(self._folder.parent) is not None:
                     os.close(handle)
                     raise AlreadyRunning(self._told()) from None
                 time.sleep(0.05)
         self._handle = handle
+        withdraw(self._folder.parent)
 
     def release(self) -> None:
         if self._handle is not None:

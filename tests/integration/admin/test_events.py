@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 import sqlalchemy as sa
 
-from hub.workers.admin import events, reports
+from hub.workers.admin import bookkeeping, events, reports
 from hub.workers.admin.errors import AdminError, NotThere
 
 
@@ -21,8 +21,8 @@ def test_records_of_a_manual_trigger_are_taken_once_under_a_key(desk):
     desk.work()
 
     assert (first["received"], again["received"], again["repeats"], without["received"]) == (2, 0, 2, 2)
-    assert [item["sku"] for item in reports.stock(desk.hub)["items"]] == ["A", "B"]
-    assert reports.stock(desk.hub, sku="A")["items"][0]["levels"][0]["on_hand"] == 2
+    assert [item["sku"] for item in bookkeeping.stock(desk.hub)["items"]] == ["A", "B"]
+    assert bookkeeping.stock(desk.hub, sku="A")["items"][0]["levels"][0]["on_hand"] == 2
 
 
 def test_a_trigger_that_no_flow_has_is_refused(desk):
@@ -42,7 +42,7 @@ def test_a_spreadsheet_is_imported(desk, tmp_path):
     desk.work()
 
     assert result["received"] == 2
-    found = {item["sku"]: item["levels"][0]["on_hand"] for item in reports.stock(desk.hub)["items"]}
+    found = {item["sku"]: item["levels"][0]["on_hand"] for item in bookkeeping.stock(desk.hub)["items"]}
     assert found == {"MUG-01": 10, "4006381333931": 3}
 
 
@@ -84,12 +84,12 @@ def test_a_done_event_is_worked_again_without_booking_twice(desk, httpserver):
     events.trigger(desk.hub, "items", [{"sku": "MUG-01", "title": "Mug", "quantity": 3}])
     desk.order()
     seqs = [event["seq"] for event in reports.inbox(desk.hub)["items"]]
-    before = reports.ledger(desk.hub), reports.stock(desk.hub)
+    before = bookkeeping.ledger(desk.hub), bookkeeping.stock(desk.hub)
 
     assert events.replay(desk.hub, seqs)["replayed"] == sorted(seqs)
     desk.work()
 
-    assert (reports.ledger(desk.hub), reports.stock(desk.hub)) == before
+    assert (bookkeeping.ledger(desk.hub), bookkeeping.stock(desk.hub)) == before
     assert {event["state"] for event in reports.inbox(desk.hub)["items"]} == {"done"}
     assert len(httpserver.log) == 1
 

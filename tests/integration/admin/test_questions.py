@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 from werkzeug import Response
 
+from hub.connect.registry import Registry
 from hub.outbox.plan import DELIVERY
-from hub.workers.admin import events, questions, reports, verify
+from hub.workers.admin import bookkeeping, connections, events, questions, reports, verify
 from hub.workers.admin.errors import AdminError, NotThere
 
 
@@ -16,7 +17,7 @@ def _asked(desk):
 
 
 def _levels(desk, sku):
-    [item] = reports.stock(desk.hub, sku=sku)["items"]
+    [item] = bookkeeping.stock(desk.hub, sku=sku)["items"]
     return item["levels"]
 
 
@@ -73,7 +74,7 @@ def test_an_unknown_sku_is_not_kept_in_stock(desk, books):
     desk.work()
 
     assert _asked(desk) == []
-    assert reports.stock(desk.hub)["items"] == []
+    assert bookkeeping.stock(desk.hub)["items"] == []
     _sound(desk)
 
 
@@ -136,7 +137,7 @@ def test_a_parked_event_is_worked_again_when_its_cause_is_gone(desk, books):
     desk.work()
 
     assert {event["state"] for event in reports.inbox(desk.hub)["items"]} == {"done"}
-    assert len(reports.documents(desk.hub)["items"]) == 1
+    assert len(bookkeeping.documents(desk.hub)["items"]) == 1
     _sound(desk)
 
 
@@ -169,10 +170,59 @@ def test_a_parked_run_of_a_core_event_runs_again_alone(desk, books, httpserver):
     desk.work()
 
     assert _asked(desk) == []
-    assert len(reports.documents(desk.hub)["items"]) == 1
+    assert len(bookkeeping.documents(desk.hub)["items"]) == 1
     [(request, _)] = httpserver.log
     assert request.json == {"number": "F2026-000001", "total": 12.00}
     assert [each["state"] for each in reports.outbox(desk.hub)["items"]] == ["confirmed"]
+    _sound(desk)
+
+
+MINI = """
+connector: mini
+title: Mini
+records: {order: {read: "orders:read"}}
+settings: {webhook_secret: {type: secret}}
+webhooks:
+  signature: {header: x-signature}
+  topic: {value: event}
+  topics: {event: {record: order, id: id}}
+"""
+READ = """
+def read(link, record_id):
+    return {"id": int(record_id), "sku": "MUG-01", "variant": "v1", "changed_at": "2026-11-24T10:00:00+01:00"}
+"""
+
+
+def test_an_order_that_was_corrected_in_the_shop_is_read_again(desk, books):
+    """The lines add up to 12.00; the first snapshot says 13.00, the shop says 12.00 when it is asked again."""
+    folder = desk.home / "connectors" / "mini"
+    folder.mkdir(parents=True)
+    (folder / "connector.yaml").write_text(MINI)
+    (folder / "orders.py").write_text(READ)
+    order = (desk.home / "mappings/http/order.yaml").read_text()
+    total = "money(default(total, '12.00'), 'EUR')"
+    order = order.replace("http", "mini").replace("total: money('12.00', 'EUR')", f"total: {total}")
+    (desk.home / "mappings/mini").mkdir()
+    (desk.home / "mappings/mini/order.yaml").write_text(order)
+    (desk.home / "flows/shop-orders.yaml").write_text(
+        (desk.home / "flows/shop-orders.yaml").read_text().replace("connector: http", "connector: mini")
+    )
+    desk.hub.registry = desk.hub.links.registry = Registry.discover(desk.home)
+    text = (
+        "connections: {mini: {connector: mini, mode: live, go_live_at: 2026-01-01}}\nroles: {shop: mini, books: books}"
+    )
+    assert "flows/shop-orders" not in str(connections.apply(desk.hub, text)["flow_problems"])
+    desk.ids["shop"] = connections.link(desk.hub, "mini").id
+    events.trigger(desk.hub, "items", [{"sku": "MUG-01", "title": "Mug", "quantity": 3}])
+    desk.order(total="13.00")
+    [question] = _asked(desk)
+    assert (question["kind"], [each["answer"] for each in question["answers"]]) == ("order.sums", ["retry"])
+
+    questions.answer(desk.hub, int(question["id"]), "retry")
+    desk.work()
+
+    assert _asked(desk) == []
+    assert [document["total"] for document in bookkeeping.documents(desk.hub)["items"]] == ["12.00 EUR"]
     _sound(desk)
 
 

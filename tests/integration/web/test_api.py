@@ -66,6 +66,7 @@ def test_a_hub_is_filled_asked_and_verified_from_the_command_line(place, tmp_pat
     assert asked(place, "outbox", "list")["items"] == []
     assert asked(place, "questions", "list")["items"] == []
     assert asked(place, "documents")["items"] == []
+    assert asked(place, "orders")["items"] == []
     assert asked(place, "ledger")["accounts"] == []
     assert asked(place, "ledger", "--entries")["items"] == []
     assert asked(place, "verify") == {"ok": True, "faults": []}

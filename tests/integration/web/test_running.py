@@ -12,6 +12,7 @@ import time
 import httpx2
 import pytest
 import sqlalchemy as sa
+from web_signing import SECRET, signed
 
 from hub.db.engine import Database
 from hub.web.server import Server
@@ -153,3 +154,36 @@ def test_a_hub_that_was_killed_leaves_its_home_free(process, home):
     assert not running.held(home)
     with Server(Settings(home=home, bind="127.0.0.1:0")) as after:
         assert httpx2.get(f"{after.url}/healthz", trust_env=False).status_code == 200
+
+
+def test_a_hub_on_postgresql_takes_webhooks_and_stops(home, postgres_url):
+    settings = Settings(home=home, bind="127.0.0.1:0", database_url=postgres_url)
+    setup.init(settings)
+    with Server(settings) as server:
+        headers = {"authorization": f"Bearer {server.token}"}
+        with httpx2.Client(base_url=server.url, headers=headers, trust_env=False, timeout=20) as client:
+            client.post("/api/connections/apply", json={"text": "connections: {desk: {connector: http}}"})
+            client.put("/api/connections/desk/secrets", json={"secrets": {"webhook_secret": SECRET}})
+            text = b'{"id": 17}'
+            answers = [client.post("/webhooks/desk", content=text, headers=signed(text)) for _ in range(2)]
+            stored = client.get("/api/inbox").json()["items"]
+            verified = client.get("/api/verify").json()
+
+    assert [answer.json() for answer in answers] == [
+        {"received": True, "repeat": False},
+        {"received": True, "repeat": True},
+    ]
+    assert [event["record_id"] for event in stored] == ["17"]
+    assert verified == {"ok": True, "faults": []}
+
+
+def test_the_session_of_a_hub_behind_tls_goes_over_tls_only(settings):
+    settings.public_url = "https://hub.example.com"
+    with Server(settings) as server, httpx2.Client(base_url=server.url, trust_env=False) as client:
+        tokens = [server.login_url().partition("token=")[2] for _ in range(2)]
+
+        local = client.get("/login", params={"token": tokens[0]})
+        public = client.get("/login", params={"token": tokens[1]}, headers={"host": "hub.example.com"})
+
+    assert "Secure" not in local.headers["set-cookie"]
+    assert "Secure" in public.headers["set-cookie"]
