@@ -25,6 +25,7 @@ from hub.workers.settings import Settings
 
 _log = structlog.get_logger("hub.server")
 _GRACE_S = 10
+_COMMAND_S = 10
 
 
 class Server:
@@ -37,7 +38,8 @@ class Server:
         setup.check_ready(settings)
         self._keys = Keys(signing_key(load_root_keys(settings.home)[0]))
         self._lock = RunLock(settings.home)
-        self._lock.take()
+        # a command that works with the hub is done soon
+        self._lock.take(wait_s=_COMMAND_S)
         self._thread: threading.Thread | None = None
         self._up = False
         try:

@@ -18,4 +18,4 @@ def command(
     """Show the main job: a hundred orders from shop to books, stock, warehouse and back, compared to the cent."""
     from hub.cli.demo.show import show
 
-    raise typer.Exit(show(orders=orders, keep=keep, plant=plant))
+    raise typer.Exit(show(orders=orders, keep=keep, fault=plant))

@@ -173,7 +173,7 @@ class Play:
     def _receipt(self) -> str:
         record = json.dumps([{"sku": scenario.SHORT_SKU, "quantity": 12, "ref": "BL-2026-118"},
                              {"sku": "MUG-01", "quantity": 48, "ref": "BL-2026-118"}])  # fmt: skip
-        self.stage.cli("run", "receipts", "--record", record)
+        self.stage.cli("run", "receipts", "--record", record, "--key", "BL-2026-118")
         self._settle()
         self.stage.sandbox("shipbob", "ship", {"all": True, "carrier": "Colissimo", "service": "Domicile"})
         self._settle()

@@ -12,25 +12,22 @@ from pathlib import Path
 from types import FrameType
 
 from hub.cli.demo.compare import Comparison, compare
+from hub.cli.demo.plant import FAULTS, plant
 from hub.cli.demo.play import Play
 from hub.cli.demo.stage import DemoFailed, Stage
 
-#: what `--plant` spoils: (sandbox, control action, its settings)
-PLANTS = {
-    "cent": ("quickbooks", "tamper", {"entity": "invoice", "id": "3", "action": "add_cent"}),
-    "deleted": ("quickbooks", "tamper", {"entity": "invoice", "id": "3", "action": "delete"}),
-    "doubled": ("quickbooks", "tamper", {"entity": "invoice", "id": "3", "action": "duplicate"}),
-    "unit": ("shopify", "inventory", {"sku": "BOL-01", "delta": 1}),
-}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def show(*, orders: int, keep: bool, plant: str | None) -> int:
+def show(*, orders: int, keep: bool, fault: str | None) -> int:
     """Runs the demo. Returns 0 only if shop, hub and QuickBooks agree and the books verify."""
-    if plant is not None and plant not in PLANTS:
-        print(f"nothing is called {plant!r}: one of {', '.join(PLANTS)}", file=sys.stderr)
+    if fault is not None and fault not in FAULTS:
+        print(f"nothing is called {fault!r}: one of {', '.join(FAULTS)}", file=sys.stderr)
         return 2
-    # a terminal that closes or a `kill` ends the processes in order, too
-    signal.signal(signal.SIGTERM, _stopped)
+    # Ctrl-C, `kill` and a terminal that closes: the processes end in order, and the folder goes
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stopped)
     folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
     began = time.monotonic()
     failed = True
@@ -39,11 +36,8 @@ def show(*, orders: int, keep: bool, plant: str | None) -> int:
             play = Play(stage, orders, tell=_tell)
             try:
                 play.run()
-                if plant is not None:
-                    sandbox, action, settings = PLANTS[plant]
-                    if plant == "unit":
-                        stage.hub("POST", "/api/connections/shop/mode", json={"mode": "paused"})
-                    stage.sandbox(sandbox, action, settings)
+                if fault is not None:
+                    plant(stage, fault)
                 comparison = compare(stage)
                 verified = stage.cli("verify")
             except DemoFailed as error:
@@ -59,8 +53,10 @@ def show(*, orders: int, keep: bool, plant: str | None) -> int:
     return 1 if failed else 0
 
 
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
+def _stopped(number: int, _frame: FrameType | None) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # a second one must not leave half of it behind
+    raise SystemExit(128 + number)
 
 
 def _tell(text: str) -> None:
@@ -111,5 +107,5 @@ def _wait(stage: Stage, folder: Path) -> None:
         print(f"  {name:<11} {address}")
     try:
         signal.pause()
-    except KeyboardInterrupt:
+    except SystemExit:
         print()

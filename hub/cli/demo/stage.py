@@ -13,13 +13,16 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from hub.connect.http import httpx
 
 SHOP = "boutique-demo.myshopify.com"
 SHIPBOB_TOKEN = "demo-shipbob-token"  # noqa: S105 - of the sandbox
 _START_S = 60
+#: a vendor tries for hours to bring a webhook, here it is half a minute; seconds between the attempts
+_WEBHOOK_RETRIES = [0.2, 0.5, *[1.0] * 30]
+_ASK_AGAIN_S = 0.1
 
 
 class DemoFailed(Exception):
@@ -27,16 +30,22 @@ class DemoFailed(Exception):
 
 
 class Stage:
-    """The processes of one demo. Leaving it ends them and removes nothing that the caller made."""
+    """The processes of one demo. Leaving it ends them and removes nothing that the caller made.
 
-    def __init__(self, folder: Path) -> None:
+    `patience`: seconds for which a hub that is away is asked again. A call may then reach the hub twice: for plays that
+    kill it, whose calls change nothing the second time."""
+
+    def __init__(self, folder: Path, *, patience: float = 0) -> None:
         self.folder = folder
         self.home = folder / "home"
-        self._processes: list[subprocess.Popen[str]] = []
+        self.patience = patience
+        self._processes: dict[str, subprocess.Popen[str]] = {}
         self.sandboxes: dict[str, str] = {}
         self.hub_url = ""
+        self._bind = "127.0.0.1:0"
         self._token = ""
-        self.client = httpx.Client(timeout=60)
+        # a proxy of the caller's environment is not for this machine
+        self.client = httpx.Client(timeout=60, trust_env=False)
 
     def __enter__(self) -> Stage:
         return self
@@ -49,12 +58,13 @@ class Stage:
 
     def close(self) -> None:
         """Ends the processes: the hub first, in order."""
-        for process in reversed(self._processes):
+        processes = [*reversed(self._processes.values())]
+        for process in processes:
             if process.stdin is not None:
                 process.stdin.close()
             if process.poll() is None:
                 process.terminate()
-        for process in reversed(self._processes):
+        for process in processes:
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -75,10 +85,10 @@ class Stage:
                 "client_secret": "demo-shopify-secret",
                 "bucket": 20_000,
                 "restore_rate": 2_000,
-                "retry_schedule": [0.2, 0.5, 1, 2, 4, 8, 16],
+                "retry_schedule": _WEBHOOK_RETRIES,
             },
             "quickbooks": {"client_id": "demo-quickbooks", "client_secret": "demo-quickbooks-secret"},
-            "shipbob": {"token": SHIPBOB_TOKEN, "retry_seconds": [1, 2, 4, 8], "calls_per_minute": 100_000},
+            "shipbob": {"token": SHIPBOB_TOKEN, "retry_seconds": _WEBHOOK_RETRIES, "calls_per_minute": 100_000},
             "smtp": {"http": True},
         }
         process = self._spawn(
@@ -94,7 +104,7 @@ class Stage:
         self.sandboxes = json.loads(line)
 
     def start_hub(self, *, wait: bool = True) -> subprocess.Popen[str]:
-        """`hub up` on a free port."""
+        """`hub up` on a free port, and on the same one when it is started again: the vendors' webhooks go there."""
         process = self._spawn("hub", ["-m", "hub", "up"])
         if wait:
             self.wait_for_hub(process)
@@ -114,6 +124,7 @@ class Stage:
                     running = {}
                 if running.get("pid") == process.pid:
                     self.hub_url, self._token = running["url"], running["token"]
+                    self._bind = urlsplit(self.hub_url).netloc
                     try:
                         if self.client.get(f"{self.hub_url}/healthz").status_code == 200:
                             return
@@ -125,19 +136,21 @@ class Stage:
     def _spawn(self, name: str, arguments: list[str], **options: Any) -> subprocess.Popen[str]:
         log = (self.folder / f"{name}.log").open("a")
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, *arguments], env=self.environment(), cwd=self.folder, stderr=log, text=True,
+            [sys.executable, *arguments], env=self.environment(), cwd=self.folder, stderr=log, encoding="utf-8",
             **{"stdin": subprocess.DEVNULL, "stdout": log, **options},
         )  # fmt: skip
         log.close()
-        self._processes.append(process)
+        self._processes[name] = process
         return process
 
     def environment(self) -> dict[str, str]:
-        """The environment of the hub: its home, a free port, and nothing of the caller's hub."""
+        """The environment of the hub: its home, its port, no proxy on this machine, and nothing of the caller's hub."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
         checkout = str(Path(__file__).resolve().parents[3])
         path = os.pathsep.join(filter(None, [checkout, kept.get("PYTHONPATH")]))
-        return {**kept, "PYTHONPATH": path, "HUB_HOME": str(self.home), "HUB_BIND": "127.0.0.1:0"}
+        direct = ",".join(filter(None, ["127.0.0.1", kept.get("NO_PROXY") or kept.get("no_proxy")]))
+        ours = {"PYTHONPATH": path, "PYTHONUTF8": "1", "NO_PROXY": direct, "no_proxy": direct}
+        return {**kept, **ours, "HUB_HOME": str(self.home), "HUB_BIND": self._bind}
 
     def _last_words(self, name: str) -> str:
         file = self.folder / f"{name}.log"
@@ -147,22 +160,37 @@ class Stage:
 
     def cli(self, *arguments: str) -> Any:
         """A command of the CLI with `--json`; its answer. Raises: DemoFailed with what it said."""
-        done = subprocess.run(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, "-m", "hub", *arguments, "--json"],
-            env=self.environment(), cwd=self.folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode not in (0, 1) or (done.returncode == 1 and not done.stdout.strip()):
-            raise DemoFailed(f"hub {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        until = time.monotonic() + self.patience
+        while True:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and modules
+                [sys.executable, "-m", "hub", *arguments, "--json"],
+                env=self.environment(), cwd=self.folder, capture_output=True, encoding="utf-8", check=False,
+            )  # fmt: skip
+            if done.returncode == 0 or (done.returncode == 1 and done.stdout.strip()):
+                return json.loads(done.stdout) if done.stdout.strip() else None
+            if time.monotonic() >= until:
+                raise DemoFailed(f"hub {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+            time.sleep(_ASK_AGAIN_S)
 
     def hub(self, method: str, path: str, **options: Any) -> Any:
-        """A call of the hub's API."""
-        answer = self.client.request(
-            method, f"{self.hub_url}{path}", headers={"authorization": f"Bearer {self._token}"}, **options
-        )
-        if answer.status_code >= 400:
-            raise DemoFailed(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
-        return answer.json()
+        """A call of the hub's API. Raises: DemoFailed."""
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                answer = self.client.request(
+                    method, f"{self.hub_url}{path}", headers={"authorization": f"Bearer {self._token}"}, **options
+                )
+            except httpx.TransportError as error:
+                failed = f"{method} {path}: {type(error).__name__}: {error}; {self._last_words('hub')}"
+            else:
+                if answer.status_code < 400:
+                    return answer.json()
+                failed = f"{method} {path}: {answer.status_code} {answer.text[:400]}"
+                if answer.status_code != 401:  # the token of a hub ends with its process
+                    raise DemoFailed(failed)
+            if time.monotonic() >= until:
+                raise DemoFailed(failed)
+            time.sleep(_ASK_AGAIN_S)
 
     def sandbox(self, name: str, path: str, body: Any = None, *, method: str | None = None) -> Any:
         """A call of a sandbox's control API."""
@@ -177,7 +205,7 @@ class Stage:
 
     def browse(self, connection: str) -> str:
         """Connects an app as a merchant does: follows the hub's link, says yes on the vendor's page, comes back."""
-        with httpx.Client(timeout=30, headers={"authorization": f"Bearer {self._token}"}) as browser:
+        with httpx.Client(timeout=30, trust_env=False, headers={"authorization": f"Bearer {self._token}"}) as browser:
             there = browser.get(f"{self.hub_url}/connect/{connection}/start").headers["location"]
             page = browser.get(there, headers={"authorization": ""})
             if page.status_code != 200:
