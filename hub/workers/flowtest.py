@@ -11,20 +11,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub.connect import links, payload
+from hub.connect import links, payload, reads
 from hub.connect.errors import ConnectError
 from hub.connect.registry import Registry, shipped
 from hub.connect.tables import PollCursor
 from hub.db.types import instant_text
 from hub.flows.active import flow_files
-from hub.inbox.claim import Event
 from hub.inbox.receive import Received
 from hub.inbox.tables import Inbox
 from hub.outbox.plan import DELIVERY
 from hub.workers.admin.connections import adopt_stock
 from hub.workers.admin.errors import AdminError
 from hub.workers.expectation import Difference, compare
-from hub.workers.fetch import FetchWorker
 from hub.workers.outcome import Outcome, look
 from hub.workers.payloads import read_files
 from hub.workers.sandboxed import FakeClock, Sandboxes, SandboxRefused
@@ -153,8 +151,8 @@ class _Bench:
         self.active = hub.active(MERCHANT_ID)
         named = {f"flows/{name}.yaml" for name in tests.flows}
         self.problems = [str(each) for each in hub.problems if each.file in named or not each.file.startswith("flows/")]
-        hub.fetch.stop()
-        hub.fetch = self.reads = _GivenReads(hub.database, hub.links, hub.owner, clock, hub.books.wake)
+        #: records as a test gives them, by connection, kind and id
+        self._given: dict[tuple[int, str, str], Any] = {}
         self._received: list[Received | None] = []
         self.scratch.save()
 
@@ -182,7 +180,7 @@ class _Bench:
     def _renew(self) -> None:
         """Everything as it was before the first test."""
         self.clock.now = self.tests.clock
-        self.reads.given.clear()
+        self._given.clear()
         self._received.clear()
         self.scratch.restore()
         settings = self.sandboxes.reset(self.products)
@@ -266,7 +264,7 @@ class _Bench:
             record_id = record.get("legacyResourceId") or record.get("id")
         if record_id is None:
             raise SandboxRefused(f"a {kind} that is read has a `file` or a `body` with its id")
-        self.reads.given[(info.id, kind, str(record_id))] = payload.encode(record)
+        self._given[(info.id, kind, str(record_id))] = record
         self.scratch.receive(self.scratch.read(info, kind, str(record_id), None), record)
 
     def _poll(self, role: str) -> None:
@@ -288,32 +286,50 @@ class _Bench:
 
     def _settle(self) -> None:
         """Works, sends and reads what can be; the clock goes to each planned retry."""
+        hub = self.scratch.hub
         for _ in range(_RETRIES):
-            self.scratch.hub.run_until_idle()
-            self._leave_unanswered()
+            while hub.books.work_once() or hub.outbox.run_until_idle() or self._read_due():
+                pass
             at = self._next_retry()
             if at is None:
                 return
             self.clock.now = max(self.clock.now, at)
 
-    def _leave_unanswered(self) -> None:
-        """Reads that neither the test nor the sandbox answers are left: they would hold what comes after them."""
-        with self.scratch.database.write() as connection:
-            connection.execute(
-                _INBOX.update()
-                .where(_INBOX.c.state == "fetch", _INBOX.c.attempts > 0)
-                .values(state="done", finished_at=self.clock())
-            )
+    def _read_due(self) -> bool:
+        """Reads what the hub asks for: from what the test gives, else from the sandbox. What neither has is left, so that
+        it holds nothing and is no question."""
+        with self.scratch.database.read() as connection:
+            waiting = connection.execute(
+                sa.select(_INBOX).where(_INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= self.clock())
+            ).all()
+        for event in waiting:
+            values = self._read_one(event)
+            with self.scratch.database.write() as connection:
+                connection.execute(_INBOX.update().where(_INBOX.c.seq == event.seq).values(claims=0, **values))
+        return bool(waiting)
+
+    def _read_one(self, event: Any) -> dict[str, Any]:
+        """What becomes of an event whose record is due to be read."""
+        record = self._given.get((event.connection_id, event.record, event.record_id))
+        if record is None:
+            try:
+                link = self.scratch.hub.links.open(event.connection_id)
+                record = reads.read(link, event.record, event.record_id)
+            except ConnectError as error:
+                later = self.clock() + (event.attempts + 1) * 1_000_000
+                return {"attempts": event.attempts + 1, "next_attempt_at": later, "outcome": str(error)[:300]}
+        if record is None:
+            return {"state": "done", "outcome": "neither the test nor the sandbox has it", "finished_at": self.clock()}
+        return {"state": "ready", "reads": payload.encode(record), "next_attempt_at": 0}
 
     def _next_retry(self) -> int | None:
+        planned = sa.union_all(
+            sa.select(DELIVERY.c.next_attempt_at).where(DELIVERY.c.state == "retry"),
+            sa.select(_INBOX.c.next_attempt_at).where(_INBOX.c.state.in_(("retry", "fetch"))),
+        ).subquery()
         with self.scratch.database.read() as connection:
-            waits = [
-                connection.execute(
-                    sa.select(sa.func.min(table.c.next_attempt_at)).where(table.c.state == "retry")
-                ).scalar()
-                for table in (DELIVERY, _INBOX)
-            ]
-        return min((int(at) for at in waits if at is not None), default=None)
+            at = connection.execute(sa.select(sa.func.min(planned.c.next_attempt_at))).scalar()
+        return None if at is None else int(at)
 
     def _differences(self, case: Case) -> Iterator[Difference]:
         with self.scratch.database.read() as connection:
@@ -343,20 +359,3 @@ def comparable(found: Outcome) -> Outcome:
 def _texts(more: Mapping[str, Any]) -> dict[str, str]:
     """Decimals as text, which the sandbox reads exactly."""
     return {name: str(value) for name, value in more.items()}
-
-
-class _GivenReads(FetchWorker):
-    """Reads from what a test gives, else from the sandbox. What neither has is left, and no question."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.given: dict[tuple[int | None, str, str], bytes] = {}
-
-    def _read(self, event: Event) -> tuple[bytes | None, str | None]:
-        known = self.given.get((event.connection_id, event.record, event.record_id))
-        if known is not None:
-            return known, None
-        body, error = super()._read(event)
-        if body == b"null":
-            return None, "neither the test nor the sandbox has it"
-        return body, error
