@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from hub.connect import payload
 from hub.connect.tables import Connection as ConnectionTable
+from hub.core.sales.tables import ITEM_ALIAS
 from hub.core.stock.tables import ITEM, LOCATION, STOCK_LEVEL
 from hub.db.tables import Merchant
 from hub.workers.scratch import MERCHANT_ID, Stocked
@@ -128,6 +129,16 @@ class Home:
             .order_by(STOCK_LEVEL.c.item_id, LOCATION.c.code)
         ):
             units.setdefault(row.item_id, {})[row.code] = max(0, row.free)
+        #: what people answered to unknown SKUs: `variant:ID` or `sku:SKU` to an item's SKU, null: not kept in stock
+        self.aliases: dict[str, str | None] = {
+            row.key: row.sku
+            for row in connection.execute(
+                sa.select(ITEM_ALIAS.c.key, ITEM.c.sku)
+                .join(ITEM, ITEM.c.id == ITEM_ALIAS.c.item_id, isouter=True)
+                .where(ITEM_ALIAS.c.merchant_id == MERCHANT_ID)
+                .order_by(ITEM_ALIAS.c.id)
+            )
+        }
         self.items = [
             Stocked(row.sku, row.title, row.tracked, units.get(row.id, {}))
             for row in connection.execute(sa.select(ITEM).where(ITEM.c.merchant_id == MERCHANT_ID).order_by(ITEM.c.sku))

@@ -17,7 +17,8 @@ from hub.connect.tables import RoleBinding
 from hub.connect.vault import Vault, root_key
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.plan import Plan
-from hub.core.stock.items import add_location, upsert_item
+from hub.core.sales.aliases import set_alias
+from hub.core.stock.items import add_location, item_by_sku, upsert_item
 from hub.core.stock.moves import move
 from hub.core.stock.setup import open_stock
 from hub.core.time import local_date
@@ -167,6 +168,19 @@ class Scratch:
                     if units > 0:
                         ref = f"opening:{code}:{item.sku}"
                         move(plan, row["id"], "opening", code, units, "opening", ref, date)
+            plan.write(connection, WRITE_ORDER)
+
+    def alias(self, connection_id: int, aliases: Mapping[str, str | None]) -> None:
+        """Keeps answers to unknown SKUs of a shop: `variant:ID` or `sku:SKU` to the SKU of an item."""
+        self.database.ids.ensure(100 + len(aliases))
+        with self.database.write() as connection:
+            plan = Plan(MERCHANT_ID, connection, self.database.ids, self.clock())
+            for key, sku in aliases.items():
+                kind, _, name = key.partition(":")
+                item = item_by_sku(plan, sku) if sku is not None else None
+                if sku is None or item is not None:
+                    named = {"variant_id": name} if kind == "variant" else {"sku": name}
+                    set_alias(plan, connection_id, item_id=item["id"] if item else None, **named)
             plan.write(connection, WRITE_ORDER)
 
     # -- what comes in ------------------------------------------------------------------------------------------

@@ -125,11 +125,14 @@ def simulate(
             currency=known.currency if known else "EUR",
             zone=known.zone if known else "Europe/Paris",
         )
+        connections: dict[str, int] = {}
         try:
             for role, (connector, settings) in ROLES.items():
                 taken = known.settings.get(connector, {}) if known else {}
-                scratch.connect(role, connector, {**settings, **taken}, mode="observe")
+                connections[role] = scratch.connect(role, connector, {**settings, **taken}, mode="observe")
             scratch.stock(items)
+            if known is not None:
+                scratch.alias(connections["shop"], known.aliases)
             active = scratch.hub.active(MERCHANT_ID)
             if scratch.hub.problems:
                 raise FlowsRefused(scratch.hub.problems)

@@ -83,6 +83,21 @@ def test_the_items_of_a_hub_are_taken_and_nothing_is_written(tmp_path: Path) -> 
     assert file.read_bytes() == before
 
 
+def test_what_people_answered_to_unknown_skus_is_taken_too(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path, Registry.discover(), lambda: NOW)
+    shop = scratch.connect("shop", "shopify", {"shop": "a.myshopify.com", "client_id": "a"}, mode="observe")
+    scratch.stock([Stocked("SAMPLE-1", "Sample", True, {"main": 5})])
+    scratch.alias(shop, {"sku:PROTO-99": "SAMPLE-1", "sku:NOTE": None, "sku:X": "GONE"})
+    scratch.close()
+    url = f"sqlite:///{tmp_path / 'scratch.sqlite'}"
+
+    assert Home(url).aliases == {"sku:PROTO-99": "SAMPLE-1", "sku:NOTE": None}
+    made = simulate([PAYLOADS / "1007-unknown-sku.json"], home=(tmp_path, url))
+
+    assert made.outcome["questions"] == []
+    assert [(each["sku"], each["state"]) for each in made.outcome["reservations"]] == [("SAMPLE-1", "held")]
+
+
 def test_a_home_without_a_hub(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="there is no hub"):
         Home(f"sqlite:///{tmp_path / 'hub.sqlite'}")
