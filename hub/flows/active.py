@@ -72,6 +72,17 @@ class Active:
         of one subject would leave in another order than its events happened."""
         return all(flow.only_delivers for flows in self._by_event.values() for flow in flows)
 
+    @cached_property
+    def strict(self) -> frozenset[tuple[int, str]]:
+        """Connections (0: none) and records of the flows with `order: strict`: a parked event holds the later ones."""
+        found = set()
+        for flow in self.flows:
+            if flow.order == "strict" and flow.on.manual:
+                found.add((0, flow.on.manual))
+            elif flow.order == "strict" and flow.on.role and flow.on.record:
+                found |= {(info.id, flow.on.record) for info in self.settings.roles.of(flow.on.role)}
+        return frozenset(found)
+
     def subscribers(self, event: str) -> Sequence[Flow]:
         """Flows that answer a core event."""
         return self._by_event.get(event, ())

@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.connect import payload, reads
 from hub.connect.errors import Unreadable
-from hub.connect.tables import Connection as ConnectionTable
 from hub.core.errors import CoreError
 from hub.core.ledger.book import BookLocks, lock_book
 from hub.core.ledger.tables import WRITE_ORDER as LEDGER
@@ -33,11 +32,11 @@ from hub.flows.tables import Run as RunTable
 from hub.inbox import claim, lanes
 from hub.inbox.claim import Claim, Event
 from hub.inbox.questions import OPEN_QUESTIONS, QUESTION, raise_question, resolve_question
+from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.mapping import EvaluationError
 from hub.outbox import plan as outbox_plan
 from hub.records.money import MoneyError
 
-_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _RUN = RunTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.flows")
 #: parents first
@@ -49,7 +48,7 @@ WRITE_ORDER = (
     QUESTION,
     *outbox_plan.WRITE_ORDER,
     readback.INBOX,
-    _CONNECTION,
+    CONNECTION,
 )
 #: what a run may raise that is the input's fault: a question, never a crash
 REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
@@ -208,7 +207,8 @@ class Batch:
         if one.hint is not None:
             readback.schedule(plan, one.event, *one.hint, active.lanes)
         if one.disconnect:
-            self._disconnect(one.event, plan)
+            reason = "the system ended it"
+            ask_to_reconnect(plan, one.event.connection_id or 0, reason, event_seq=one.event.seq)
         changed: list[str] = []
         for run in one.runs:
             first_event = len(plan.events)
@@ -353,18 +353,6 @@ class Batch:
             reason=happened.record["reason"],
             details=happened.record.get("details"),
             answers=happened.record.get("answers", ()),
-            event_seq=event.seq,
-        )
-
-    @staticmethod
-    def _disconnect(event: Event, plan: Plan) -> None:
-        plan.update(_CONNECTION, {"id": event.connection_id}, status="reconnect_needed")
-        raise_question(
-            plan,
-            kind="connection.reconnect",
-            subject=f"connection:{event.connection_id}",
-            reason="the system ended the connection: connect it again. Its deliveries wait.",
-            details={"connection_id": event.connection_id},
             event_seq=event.seq,
         )
 

@@ -21,8 +21,7 @@ INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _WAITING = sa.select(INBOX.c.connection_id, INBOX.c.record, INBOX.c.record_id).where(
     INBOX.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
     # the condition of the partial index, word for word
-    sa.text("inbox.state IN ('fetch', 'ready', 'retry')"),
-    INBOX.c.state == "fetch",
+    sa.text("inbox.state = 'fetch'"),
     INBOX.c.claims == 0,
     among(INBOX.c.record_id),
 )

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.connect.tables import Connection as ConnectionTable
 from hub.db.tables import Merchant
 from hub.inbox import lanes
 from hub.inbox.tables import Inbox
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _EARLIER = _INBOX.alias("earlier")
+_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
-#: the condition of the partial indexes, word for word: with parameters neither database would use them
+_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+#: the conditions of the partial indexes, word for word: with parameters neither database would use them
 _OPEN = sa.text("inbox.state IN ('fetch', 'ready', 'retry')")
+_READY = sa.text("inbox.state IN ('ready', 'retry')")
+_FETCH = sa.text("inbox.state = 'fetch'")
+_DUE = ("ready", "retry")
 BATCH = 50
+#: open events of the chosen keys that a claim looks at
+_LOOK_AT = 1_000
 LEASE_US = 60_000_000
-#: a lone claim that was never reported back this many times parks the event: it kills its worker
+#: a lone claim that was never reported back this many times parks the event: it stops its worker
 MAX_LONE_CLAIMS = 3
 
 
@@ -41,6 +49,7 @@ class Event:
     body: bytes | None
     reads: bytes | None
     attempts: int
+    #: earlier claims that were never reported back
     claims: int
     received_at: int
     parent_seq: int | None
@@ -58,112 +67,143 @@ class Claim:
 
 def due_merchants(connection: Connection, now: int, *, state: str = "ready") -> list[int]:
     """Merchants with an event to work on (`state` ready) or a read to make (`fetch`), in id order: the caller goes round."""
-    states = ("fetch",) if state == "fetch" else ("ready", "retry")
-    waiting = sa.exists().where(
-        _OPEN,
-        _INBOX.c.merchant_id == _MERCHANT.c.id,
-        _INBOX.c.state.in_(states),
-        _INBOX.c.next_attempt_at <= now,
+    due = _FETCH if state == "fetch" else _READY
+    first = (
+        sa.select(_INBOX.c.seq)
+        .where(due, _INBOX.c.merchant_id == _MERCHANT.c.id, _INBOX.c.next_attempt_at <= now)
+        .order_by(_INBOX.c.priority, _INBOX.c.seq)  # the order of the partial index: SQLite takes a larger one else
+        .limit(1)
+        .scalar_subquery()
     )
-    return list(connection.execute(sa.select(_MERCHANT.c.id).where(waiting).order_by(_MERCHANT.c.id)).scalars())
-
-
-def _due_keys(connection: Connection, merchant_id: int, now: int, limit: int) -> list[str]:
-    """Ordering keys of due events, webhooks before polls before backfill. Keys that an earlier event holds back are left
-    out here, so that however many events wait behind one, others are found."""
-    found: list[tuple[int, int, str]] = []
-    for state in ("ready", "retry"):
-        rows = connection.execute(
-            sa.select(_INBOX.c.priority, _INBOX.c.seq, _INBOX.c.ordering_key)
-            .where(
-                _OPEN,
-                _INBOX.c.merchant_id == merchant_id,
-                _INBOX.c.state == state,
-                _INBOX.c.next_attempt_at <= now,
-                ~_held_back(now),
-            )
-            .order_by(_INBOX.c.priority, _INBOX.c.seq)
-            .limit(limit)
-        )
-        found += [(row.priority, row.seq, row.ordering_key) for row in rows]
-    return list(dict.fromkeys(key for _, _, key in sorted(found)[:limit]))
-
-
-def _held_back(now: int) -> sa.Exists:
-    """An earlier event of the same key waits for a read or for its next attempt."""
-    return sa.exists().where(
-        sa.text("earlier.state IN ('fetch', 'ready', 'retry')"),
-        _EARLIER.c.merchant_id == _INBOX.c.merchant_id,
-        _EARLIER.c.ordering_key == _INBOX.c.ordering_key,
-        _EARLIER.c.seq < _INBOX.c.seq,
-        sa.or_(_EARLIER.c.state == "fetch", _EARLIER.c.next_attempt_at > now),
+    return list(
+        connection.execute(sa.select(_MERCHANT.c.id).where(first.is_not(None)).order_by(_MERCHANT.c.id)).scalars()
     )
 
 
-def claim(connection: Connection, merchant_id: int, *, owner: str, now: int, limit: int = BATCH) -> Claim | None:
+def claim(
+    connection: Connection,
+    merchant_id: int,
+    *,
+    owner: str,
+    now: int,
+    limit: int = BATCH,
+    strict: Collection[tuple[int, str]] = (),
+) -> Claim | None:
     """Claims due events: webhooks before polls before backfill, but within a key strictly in order of arrival. An event
-    that a worker took and never reported back is claimed alone.
+    that a worker took and never reported back is claimed alone. `strict` is pairs of connection (0: none) and record whose
+    parked events hold the later ones of their key.
     """
-    due = ("ready", "retry")
-    keys = _due_keys(connection, merchant_id, now, limit)
+    keys = _workable_keys(connection, merchant_id, owner, now, limit, strict)
     if not keys:
         return None
     rows = connection.execute(
-        sa.select(*(_INBOX.c[name] for name in (*_EVENT_COLUMNS, "state", "next_attempt_at")))
+        sa.select(*(_INBOX.c[name] for name in ("seq", "ordering_key", "lane", "state", "claims", "next_attempt_at")))
         .where(_OPEN, _INBOX.c.merchant_id == merchant_id, _INBOX.c.ordering_key.in_(keys))
         .order_by(_INBOX.c.seq)
-        .limit(4 * limit)
+        .limit(_LOOK_AT)
     ).all()
-    chosen = _workable(rows, due, now, limit)
+    chosen = _workable(rows, keys, now, limit)
     lone = next((row for row in chosen if row.claims > 0), None)
     if lone is not None:
-        chosen = [lone]
-    if not chosen:
-        return None
+        chosen = [next(row for row in chosen if row.ordering_key == lone.ordering_key)]
     fences = lanes.lease(
         connection, merchant_id, (row.lane for row in chosen), owner=owner, now=now, until=now + LEASE_US
     )
-    chosen = [row for row in chosen if row.lane in fences]
-    if not chosen:
+    events = _take(connection, [row for row in chosen if row.lane in fences], now)
+    if not events:
         return None
-    connection.execute(
-        _INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in chosen])).values(claims=_INBOX.c.claims + 1)
+    return Claim(merchant_id, owner, {event.lane: fences[event.lane] for event in events}, events)
+
+
+def _workable_keys(
+    connection: Connection, merchant_id: int, owner: str, now: int, limit: int, strict: Collection[tuple[int, str]]
+) -> list[str]:
+    """Ordering keys of the events that come next: in lanes that are not another worker's, with nothing before them that
+    cannot be worked on now. What is held back would else stand in the way of all others."""
+    earlier = _INBOX.alias("earlier")
+    before = (
+        earlier.c.merchant_id == merchant_id,
+        earlier.c.ordering_key == _INBOX.c.ordering_key,
+        earlier.c.seq < _INBOX.c.seq,
     )
-    used = {row.lane for row in chosen}
-    events = [Event(*(getattr(row, name) for name in _EVENT_COLUMNS)) for row in chosen]
-    return Claim(merchant_id, owner, {lane: fences[lane] for lane in used}, events)
+    not_due = sa.or_(earlier.c.state == "fetch", earlier.c.next_attempt_at > now)
+    conditions = [~sa.exists().where(*before, sa.text("earlier.state IN ('fetch', 'ready', 'retry')"), not_due)]
+    if strict:
+        of_strict = sa.tuple_(sa.func.coalesce(earlier.c.connection_id, 0), earlier.c.record).in_(list(strict))
+        conditions.append(~sa.exists().where(*before, sa.text("earlier.state = 'parked'"), of_strict))
+    others = lanes.held_by_others(connection, merchant_id, owner=owner, now=now)
+    if others:
+        conditions.append(_INBOX.c.lane.not_in(others))
+    candidates = connection.execute(
+        sa.select(_INBOX.c.ordering_key)
+        .where(
+            _READY,
+            _INBOX.c.merchant_id == merchant_id,
+            _INBOX.c.next_attempt_at <= now,
+            *conditions,
+        )
+        .order_by(_INBOX.c.priority, _INBOX.c.seq)
+        .limit(limit)
+    ).scalars()
+    return list(dict.fromkeys(candidates))
+
+
+def _workable(rows: Sequence[Any], keys: Sequence[str], now: int, limit: int) -> list[Any]:
+    """The rows to work on in order of arrival: of each key those before the first that cannot be worked on now, keys in
+    the order given until there are `limit`."""
+    by_key: dict[str, list[Any]] = {key: [] for key in keys}
+    held: set[str] = set()
+    for row in rows:
+        if row.state not in _DUE or row.next_attempt_at > now:
+            held.add(row.ordering_key)
+        if row.ordering_key not in held:
+            by_key[row.ordering_key].append(row)
+    chosen = [row for some in by_key.values() for row in some][:limit]
+    return sorted(chosen, key=lambda row: row.seq)
+
+
+def _take(connection: Connection, rows: Sequence[Any], now: int) -> list[Event]:
+    """Counts the claim. What another worker has finished or put off since the rows were read is left out, with the later
+    events of its key."""
+    if not rows:
+        return []
+    taken = connection.execute(
+        _INBOX.update()
+        .where(_INBOX.c.seq.in_([row.seq for row in rows]), _INBOX.c.state.in_(_DUE), _INBOX.c.next_attempt_at <= now)
+        .values(claims=_INBOX.c.claims + 1)
+        .returning(*((_INBOX.c[name] - 1 if name == "claims" else _INBOX.c[name]) for name in _EVENT_COLUMNS))
+    ).all()
+    events = sorted((Event(*row) for row in taken), key=lambda event: event.seq)
+    if len(events) == len(rows):
+        return events
+    seqs = {event.seq for event in events}
+    lost = {row.ordering_key for row in rows if row.seq not in seqs}
+    give_back(connection, [event.seq for event in events if event.ordering_key in lost])
+    return [event for event in events if event.ordering_key not in lost]
 
 
 _EVENT_COLUMNS = tuple(Event.__dataclass_fields__)
 
 
-def _workable(rows: Sequence[Any], due: tuple[str, ...], now: int, limit: int) -> list[Any]:
-    """The rows whose key has no earlier open event that cannot be worked on now."""
-    held: set[str] = set()
-    chosen: list[Any] = []
-    for row in rows:
-        if row.ordering_key in held:
-            continue
-        if row.state not in due or row.next_attempt_at > now:
-            held.add(row.ordering_key)
-        elif len(chosen) < limit:
-            chosen.append(row)
-    return chosen
-
-
 def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: int) -> list[Event]:
-    """Events whose record is to be read. Reading changes nothing, so no lane is taken: an event that is read twice is
-    still worked once."""
+    """Events whose record is to be read, but those of a connection that lets nobody in. Reading changes nothing, so no
+    lane is taken: an event that is read twice is still worked once."""
+    closed = sa.select(_CONNECTION.c.id).where(_CONNECTION.c.status == "reconnect_needed")
     rows = connection.execute(
         sa.select(*(_INBOX.c[name] for name in _EVENT_COLUMNS))
-        .where(_OPEN, _INBOX.c.merchant_id == merchant_id, _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= now)
+        .where(
+            _FETCH,
+            _INBOX.c.merchant_id == merchant_id,
+            _INBOX.c.next_attempt_at <= now,
+            _INBOX.c.connection_id.not_in(closed),
+        )
         .order_by(_INBOX.c.priority, _INBOX.c.seq)
         .limit(limit)
     ).all()
     if rows:
         # from now on a later wish to read the same record is a read of its own
         connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in rows])).values(claims=1))
-    return [Event(*(getattr(row, name) for name in _EVENT_COLUMNS)) for row in rows]
+    return [Event(*row) for row in rows]
 
 
 def finish(
@@ -187,10 +227,19 @@ def give_back(connection: Connection, seqs: Sequence[int]) -> None:
         connection.execute(_INBOX.update().where(_INBOX.c.seq.in_(list(seqs))).values(claims=0))
 
 
-def retry_later(connection: Connection, event: Event, at: int, reason: str, state: str = "retry") -> None:
-    """Puts an event into back-off: its key holds later events until then."""
+def was_read(connection: Connection, event: Event, reads: bytes | None) -> None:
+    """Keeps what was read with its event, which can be worked now. Does nothing when another worker did it before."""
     connection.execute(
         _INBOX.update()
-        .where(_INBOX.c.seq == event.seq)
-        .values(state=state, attempts=event.attempts + 1, next_attempt_at=at, outcome=reason, claims=0)
+        .where(_INBOX.c.seq == event.seq, _FETCH)
+        .values(reads=reads, state="ready", claims=0, next_attempt_at=0)
+    )
+
+
+def read_later(connection: Connection, event: Event, at: int, reason: str) -> None:
+    """Puts a read into back-off: its key holds later events until then."""
+    connection.execute(
+        _INBOX.update()
+        .where(_INBOX.c.seq == event.seq, _FETCH)
+        .values(attempts=event.attempts + 1, next_attempt_at=at, outcome=reason, claims=0)
     )

@@ -11,6 +11,10 @@ from sqlalchemy import Connection
 from hub.inbox.tables import Lane
 
 _LANE = Lane.__table__  # type: ignore[attr-defined]
+#: text, because both engines know it and SQLAlchemy has a form of its own for each
+_NEW = sa.text(
+    "INSERT INTO lane (merchant_id, lane, fence, until) VALUES (:merchant_id, :lane, 0, 0) ON CONFLICT DO NOTHING"
+)
 
 
 class LeaseLost(Exception):
@@ -38,13 +42,11 @@ def lease(
     }
     missing = [lane for lane in wanted if lane not in held]
     if missing:
-        connection.execute(
-            _LANE.insert(),
-            [{"merchant_id": merchant_id, "lane": n, "fence": 1, "owner": owner, "until": until} for n in missing],
-        )
-    taken = dict.fromkeys(missing, 1)
+        # free at first, so that two workers that meet a new lane at once both find it and one of them takes it
+        connection.execute(_NEW, [{"merchant_id": merchant_id, "lane": lane} for lane in missing])
+    taken: dict[int, int] = {}
     half = (until - now) // 2
-    renew, steal = [], []
+    renew, steal = [], list(missing)
     for lane, row in held.items():
         if row.owner == owner and row.until > now:
             taken[lane] = row.fence
@@ -68,6 +70,14 @@ def lease(
         ):
             taken[lane] = fence
     return taken
+
+
+def held_by_others(connection: Connection, merchant_id: int, *, owner: str, now: int) -> list[int]:
+    """Lanes that other workers hold now."""
+    statement = sa.select(_LANE.c.lane).where(
+        _LANE.c.merchant_id == merchant_id, _LANE.c.owner != owner, _LANE.c.until > now
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def check_fences(connection: Connection, merchant_id: int, fences: Mapping[int, int], owner: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from hub.db.engine import Database
 from hub.flows.active import Active
@@ -17,6 +18,8 @@ from hub.workers.loop import Loop
 _LANE = Lane.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.books")
+#: a batch costs some queries however small it is: a full one takes longer than this and is not slowed
+_GATHER_S = 0.1
 
 
 class BooksWorker:
@@ -38,7 +41,7 @@ class BooksWorker:
         self._clock = clock
         self._committed = committed
         self._last_merchant = 0
-        self._loop = Loop("books", self.work_once)
+        self._loop = Loop("books", self.work_once, gather_s=_GATHER_S)
 
     def start(self) -> None:
         self._loop.start()
@@ -57,27 +60,33 @@ class BooksWorker:
             connection.execute(_LANE.update().values(owner=None, until=0))
 
     def work_once(self) -> bool:
-        """Works one batch. Returns whether there was one."""
-        now = self._clock()
+        """Works one batch of the next merchant that has one. Returns whether there was one."""
         with self._database.read() as connection:
-            due = claim.due_merchants(connection, now)
-        if not due:
-            return False
-        merchant_id = next((m for m in due if m > self._last_merchant), due[0])
-        self._last_merchant = merchant_id
+            due = claim.due_merchants(connection, self._clock())
+        turn = [m for m in due if m > self._last_merchant] + [m for m in due if m <= self._last_merchant]
+        return any(self._work(merchant_id) for merchant_id in turn)
+
+    def _work(self, merchant_id: int) -> bool:
         active = self._active(merchant_id)
+        now = self._clock()
         with self._database.write() as connection:
-            claimed = claim.claim(connection, merchant_id, owner=self._owner, now=now)
+            claimed = claim.claim(connection, merchant_id, owner=self._owner, now=now, strict=active.strict)
         if claimed is None:
             return False
+        self._last_merchant = merchant_id
         try:
-            if len(claimed.events) == 1 and claimed.events[0].claims >= claim.MAX_LONE_CLAIMS:
+            if len(claimed.events) == 1 and claimed.events[0].claims > claim.MAX_LONE_CLAIMS:
                 self._batch.park_crashing(claimed, active)
             else:
                 self._batch.work(claimed, active)
         except lanes.LeaseLost as lost:
             _log.warning("lease lost", reason=str(lost))
             return True
+        except OperationalError:
+            # the database, not the events: they are not suspected of anything
+            with self._database.write() as connection:
+                claim.give_back(connection, [event.seq for event in claimed.events])
+            raise
         self._committed()
         return True
 

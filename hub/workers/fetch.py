@@ -9,16 +9,18 @@ import structlog
 
 from hub.connect import errors, payload, reads
 from hub.connect.links import Links
+from hub.core.plan import Plan
 from hub.db.engine import Database
 from hub.inbox import claim
 from hub.inbox.claim import Event
-from hub.inbox.tables import Inbox
+from hub.inbox.questions import QUESTION
+from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.workers.loop import Loop
 
-_INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.fetch")
-_BACKOFF_S = (1, 2, 5, 15, 60, 300, 900)
+BACKOFF_S = (1, 2, 5, 15, 60, 300, 900)
 _THREADS = 4
+_SHOWN = 300
 
 
 class FetchWorker:
@@ -54,31 +56,40 @@ class FetchWorker:
         for merchant_id in merchants:
             with self._database.write() as connection:
                 events = claim.claim_reads(connection, merchant_id, now=now, limit=4 * _THREADS)
-            if not events:
-                continue
-            results = list(self._pool.map(self._read, events))
-            with self._database.write() as connection:
-                for event, (body, error) in zip(events, results, strict=True):
-                    if error is not None:
-                        wait = _BACKOFF_S[min(event.attempts, len(_BACKOFF_S) - 1)]
-                        claim.retry_later(connection, event, self._clock() + wait * 1_000_000, error, state="fetch")
-                    else:
-                        connection.execute(
-                            _INBOX.update()
-                            .where(_INBOX.c.seq == event.seq)
-                            .values(reads=body, state="ready", claims=0, next_attempt_at=0)
-                        )
-            done = True
+            if events:
+                self._store(merchant_id, events, list(self._pool.map(self._read, events)))
+                done = True
         if done:
             self._fetched()
         return done
 
-    def _read(self, event: Event) -> tuple[bytes | None, str | None]:
+    def _store(self, merchant_id: int, events: list[Event], results: list[bytes | Exception]) -> None:
+        self._database.ids.ensure(100)
+        now = self._clock()
+        with self._database.write() as connection:
+            plan = Plan(merchant_id, connection, self._database.ids, now)
+            for event, result in zip(events, results, strict=True):
+                if isinstance(result, bytes):
+                    claim.was_read(connection, event, result)
+                elif isinstance(result, errors.ReconnectNeeded):
+                    claim.read_later(connection, event, now, str(result)[:_SHOWN])
+                    ask_to_reconnect(plan, event.connection_id or 0, str(result)[:_SHOWN])
+                else:
+                    wait = BACKOFF_S[min(event.attempts, len(BACKOFF_S) - 1)]
+                    claim.read_later(connection, event, now + wait * 1_000_000, _said(result))
+            plan.write(connection, (QUESTION, CONNECTION))
+
+    def _read(self, event: Event) -> bytes | Exception:
         try:
             link = self._links.open(event.connection_id or 0)
-            return payload.encode(reads.read(link, event.record, event.record_id)), None
+            return payload.encode(reads.read(link, event.record, event.record_id))
         except errors.ConnectError as error:
-            return None, str(error)[:300]
+            return error
         except Exception as error:  # noqa: BLE001 - a fault of a connector's code; tried again, and seen in the inbox
             _log.exception("read failed", record=event.record, event=event.seq)
-            return None, f"{type(error).__name__}: {error}"[:300]
+            return error
+
+
+def _said(error: Exception) -> str:
+    text = str(error) if isinstance(error, errors.ConnectError) else f"{type(error).__name__}: {error}"
+    return text[:_SHOWN]

@@ -13,11 +13,14 @@ from hub.connect.links import Links
 from hub.connect.registry import Registry
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import PollCursor
+from hub.core.plan import Plan
 from hub.core.sales.tables import SALES_ORDER
 from hub.db.engine import Database
 from hub.db.types import instant_us
 from hub.flows.active import Active
+from hub.inbox.questions import QUESTION
 from hub.inbox.receive import Received, dedup_key, insert_events
+from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.workers.loop import Loop
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -82,6 +85,8 @@ class Poller:
                 try:
                     self.poll(merchant_id, connection_id, record)
                     did = True
+                except errors.ReconnectNeeded as error:
+                    self._ask_to_reconnect(merchant_id, connection_id, str(error)[:200])
                 except errors.ConnectError as error:
                     _log.warning("poll failed", connection=connection_id, record=record, reason=str(error)[:200])
         return did
@@ -151,6 +156,13 @@ class Poller:
         if found:
             self._found()
         return found
+
+    def _ask_to_reconnect(self, merchant_id: int, connection_id: int, reason: str) -> None:
+        self._database.ids.ensure(10)
+        with self._database.write() as connection:
+            plan = Plan(merchant_id, connection, self._database.ids, self._clock())
+            ask_to_reconnect(plan, connection_id, reason)
+            plan.write(connection, (QUESTION, CONNECTION))
 
     @staticmethod
     def _unknown(

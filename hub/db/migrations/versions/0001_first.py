@@ -201,8 +201,10 @@ CREATE TABLE inbox (
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
 )
 """,
-    "CREATE INDEX inbox_open ON inbox (merchant_id, state, priority, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_fetch ON inbox (merchant_id, priority, seq) WHERE state = 'fetch'",
     "CREATE INDEX inbox_open_key ON inbox (merchant_id, ordering_key, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_parked_key ON inbox (merchant_id, ordering_key, seq) WHERE state = 'parked'",
+    "CREATE INDEX inbox_ready ON inbox (merchant_id, priority, seq) WHERE state IN ('ready', 'retry')",
     "CREATE INDEX inbox_record ON inbox (merchant_id, connection_id, record, record_id)",
     """
 CREATE TABLE inbox_seen (
@@ -1088,8 +1090,10 @@ CREATE TABLE inbox (
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
 )
 """,
-    "CREATE INDEX inbox_open ON inbox (merchant_id, state, priority, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_fetch ON inbox (merchant_id, priority, seq) WHERE state = 'fetch'",
     "CREATE INDEX inbox_open_key ON inbox (merchant_id, ordering_key, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_parked_key ON inbox (merchant_id, ordering_key, seq) WHERE state = 'parked'",
+    "CREATE INDEX inbox_ready ON inbox (merchant_id, priority, seq) WHERE state IN ('ready', 'retry')",
     "CREATE INDEX inbox_record ON inbox (merchant_id, connection_id, record, record_id)",
     """
 CREATE TABLE inbox_seen (
