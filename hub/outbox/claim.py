@@ -23,7 +23,6 @@ _DUE = (DeliveryState.PLANNED, DeliveryState.RETRY)
 #: states in which a delivery holds the later ones of its ordering key
 _HOLDING = (DeliveryState.PLANNED, DeliveryState.RETRY, DeliveryState.SENDING)
 #: the condition of the partial index, word for word: with parameters neither database would use it
-_EARLIER = DELIVERY.alias("earlier")
 _OPEN = sa.text("delivery.state IN ('planned', 'retry', 'sending', 'waiting')")
 _COLUMNS = (
     "id",
@@ -65,38 +64,60 @@ class Sending:
     first_sent_at: int
 
 
+def _due_statement() -> sa.Select[Any]:
+    earlier = DELIVERY.alias("earlier")
+    before = sa.exists().where(
+        sa.text("earlier.state IN ('planned', 'retry', 'sending', 'waiting')"),
+        earlier.c.connection_id == DELIVERY.c.connection_id,
+        earlier.c.ordering_key == DELIVERY.c.ordering_key,
+        earlier.c.id < DELIVERY.c.id,
+        earlier.c.state.in_(_HOLDING),
+    )
+    return (
+        sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
+        .where(
+            _OPEN,
+            DELIVERY.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
+            DELIVERY.c.state.in_(_DUE),
+            DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger),
+            ~before,
+        )
+        .order_by(DELIVERY.c.id)
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+    )
+
+
+# built once: building them takes longer than running them
+_DUE_FIRST = _due_statement()
+_LIVE = (
+    sa.select(_CONNECTION.c.id)
+    .where(_CONNECTION.c.mode == "live", _CONNECTION.c.status != "reconnect_needed")
+    .order_by(_CONNECTION.c.id)
+)
+_TAKE = (
+    DELIVERY.update()
+    .where(DELIVERY.c.id == sa.bindparam("_id"))
+    .values(
+        state=DeliveryState.SENDING,
+        attempts=DELIVERY.c.attempts + 1,
+        frozen_body=sa.bindparam("_body"),
+        frozen_key=sa.bindparam("_key"),
+        first_sent_at=sa.func.coalesce(DELIVERY.c.first_sent_at, sa.bindparam("_now", type_=sa.BigInteger)),
+        lease_owner=sa.bindparam("_owner"),
+        lease_until=sa.bindparam("_until"),
+    )
+)
+
+
 def live_connections(connection: Connection) -> list[int]:
     """Connections that deliveries may go to."""
-    statement = sa.select(_CONNECTION.c.id).where(
-        _CONNECTION.c.mode == "live", _CONNECTION.c.status != "reconnect_needed"
-    )
-    return list(connection.execute(statement.order_by(_CONNECTION.c.id)).scalars())
+    return list(connection.execute(_LIVE).scalars())
 
 
 def due(connection: Connection, connection_id: int, now: int, limit: int) -> list[Any]:
     """Due deliveries of a connection, the first open one of each ordering key; however many wait behind one that is in
     back-off, others are found."""
-    earlier = sa.exists().where(
-        sa.text("earlier.state IN ('planned', 'retry', 'sending', 'waiting')"),
-        _EARLIER.c.connection_id == DELIVERY.c.connection_id,
-        _EARLIER.c.ordering_key == DELIVERY.c.ordering_key,
-        _EARLIER.c.id < DELIVERY.c.id,
-        _EARLIER.c.state.in_(_HOLDING),
-    )
-    return list(
-        connection.execute(
-            sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
-            .where(
-                _OPEN,
-                DELIVERY.c.connection_id == connection_id,
-                DELIVERY.c.state.in_(_DUE),
-                DELIVERY.c.next_attempt_at <= now,
-                ~earlier,
-            )
-            .order_by(DELIVERY.c.id)
-            .limit(limit)
-        )
-    )
+    return list(connection.execute(_DUE_FIRST, {"connection_id": connection_id, "now": now, "limit": limit}))
 
 
 def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) -> list[Sending]:
@@ -128,22 +149,18 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 row.first_sent_at or now,
             )
         )
-        changes.append({"_id": row.id, "_body": frozen, "_key": vendor_key})
-    if changes:
-        connection.execute(
-            DELIVERY.update()
-            .where(DELIVERY.c.id == sa.bindparam("_id"))
-            .values(
-                state=DeliveryState.SENDING,
-                attempts=DELIVERY.c.attempts + 1,
-                frozen_body=sa.bindparam("_body"),
-                frozen_key=sa.bindparam("_key"),
-                first_sent_at=sa.func.coalesce(DELIVERY.c.first_sent_at, now),
-                lease_owner=owner,
-                lease_until=now + LEASE_US,
-            ),
-            changes,
+        changes.append(
+            {
+                "_id": row.id,
+                "_body": frozen,
+                "_key": vendor_key,
+                "_now": now,
+                "_owner": owner,
+                "_until": now + LEASE_US,
+            }
         )
+    if changes:
+        connection.execute(_TAKE, changes)
     if nothing:
         connection.execute(
             DELIVERY.update()

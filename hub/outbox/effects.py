@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.db.inserts import insert_rows
 from hub.outbox.tables import Effect, EffectHead
 
 _EFFECT = Effect.__table__  # type: ignore[attr-defined]
@@ -72,7 +73,7 @@ def append(
         previous = row["hash"] = link(row, key[1])
         rows.append(row)
     if rows:
-        connection.execute(_EFFECT.insert(), rows)
+        insert_rows(connection, _EFFECT, rows)
         if head is None:
             connection.execute(_HEAD.insert(), [{"merchant_id": merchant_id, "seq": seq, "hash": previous}])
         else:

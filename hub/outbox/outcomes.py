@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,9 @@ from hub.connect.tables import Binding
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
 from hub.core.plan import Plan
+from hub.core.reading import among, rows_in
 from hub.db.engine import Ids
+from hub.db.inserts import insert_rows
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.outbox import bodies, effects, stock_levels
 from hub.outbox.claim import Sending
@@ -23,6 +26,23 @@ from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
+_WHERE = (
+    _BINDING.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+    _BINDING.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
+    _BINDING.c.kind == sa.bindparam("kind"),
+)
+_BY_OURS = sa.select(_BINDING.c.our_id).where(*_WHERE, among(_BINDING.c.our_id))
+_BY_THEIRS = sa.select(_BINDING.c.external_id).where(*_WHERE, among(_BINDING.c.external_id))
+_CONFIRM = (
+    DELIVERY.update()
+    .where(DELIVERY.c.id == sa.bindparam("_id"), DELIVERY.c.state == DeliveryState.SENDING)
+    .values(
+        state=DeliveryState.CONFIRMED,
+        external_id=sa.bindparam("_external_id"),
+        reason=None,
+        finished_at=sa.bindparam("_now", type_=sa.BigInteger),
+    )
+)
 #: waits between attempts in seconds; the last one goes on for ever
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900, 3600)
 #: after this many attempts a person is told, while the hub goes on trying
@@ -46,14 +66,14 @@ def commit(
     stale: set[int] = set()
     for merchant_id, group in by_merchant.items():
         plan = Plan(merchant_id, connection, ids, now)
-        confirmed: list[effects.Confirmed] = []
+        confirmed: list[tuple[Sending, operations.Confirmed]] = []
         for sending, outcome in group:
             match outcome:
                 case operations.Confirmed() if links.open(sending.connection_id).operation(sending.operation).read:
                     # a look changes nothing over there: no effect, nothing to log
                     _set(connection, sending, state=DeliveryState.SUPERSEDED, reason="as expected", finished_at=now)
                 case operations.Confirmed():
-                    confirmed.append(_confirm(connection, ids, links, sending, outcome, now))
+                    confirmed.append((sending, outcome))
                     _resolve(plan, sending)
                 case operations.Retry():
                     _retry(connection, plan, sending, outcome, now)
@@ -68,7 +88,8 @@ def commit(
                     _reconnect(connection, plan, sending, outcome, now)
         if confirmed:
             key = vault.data_key(connection, merchant_id, "chain")
-            effects.append(connection, merchant_id, confirmed, key=(key.id, key.key), now=now)
+            logged = _confirm(connection, ids, links, confirmed, now)
+            effects.append(connection, merchant_id, logged, key=(key.id, key.key), now=now)
             release_waiting(connection, merchant_id)
         plan.write(connection, (QUESTION,))
     return stale
@@ -81,73 +102,82 @@ def _resolve(plan: Plan, sending: Sending) -> None:
 
 
 def _confirm(
-    connection: Connection, ids: Ids, links: Links, sending: Sending, outcome: operations.Confirmed, now: int
-) -> effects.Confirmed:
-    _set(
-        connection,
-        sending,
-        state=DeliveryState.CONFIRMED,
-        external_id=outcome.external_id,
-        reason=None,
-        finished_at=now,
-    )
-    binds = links.open(sending.connection_id).operation(sending.operation).binds
-    if binds and outcome.external_id is not None:
-        bind(
-            connection,
-            ids,
-            sending.merchant_id,
+    connection: Connection, ids: Ids, links: Links, group: Sequence[tuple[Sending, operations.Confirmed]], now: int
+) -> list[effects.Confirmed]:
+    """Marks deliveries as confirmed and stores which remote records are ours."""
+    found = connection.execute(
+        _CONFIRM,
+        [{"_id": sending.id, "_external_id": outcome.external_id, "_now": now} for sending, outcome in group],
+    ).rowcount
+    if found != len(group):
+        raise RuntimeError("a delivery that was confirmed is no longer being sent by us")
+    bindings = []
+    for sending, outcome in group:
+        kind = links.open(sending.connection_id).operation(sending.operation).binds
+        if kind and outcome.external_id is not None:
+            our_id = sending.key.removeprefix(f"{kind}:")
+            bindings.append(Bound(sending.merchant_id, sending.connection_id, kind, our_id, outcome.external_id))
+        if sending.is_state:
+            stock_levels.acknowledged(
+                connection,
+                sending.merchant_id,
+                sending.connection_id,
+                int(sending.key.removeprefix("item:")),
+                bodies.decode(sending.body),
+            )
+    bind(connection, ids, bindings)
+    return [
+        effects.Confirmed(
+            sending.id,
             sending.connection_id,
-            binds,
-            sending.key.removeprefix(f"{binds}:"),
+            sending.operation,
+            sending.key,
+            sending.version,
             outcome.external_id,
+            bodies.digest(sending.body),
         )
-    if sending.is_state:
-        stock_levels.acknowledged(
-            connection,
-            sending.merchant_id,
-            sending.connection_id,
-            int(sending.key.removeprefix("item:")),
-            bodies.decode(sending.body),
-        )
-    return effects.Confirmed(
-        sending.id,
-        sending.connection_id,
-        sending.operation,
-        sending.key,
-        sending.version,
-        outcome.external_id,
-        bodies.digest(sending.body),
-    )
+        for sending, outcome in group
+    ]
 
 
-def bind(
-    connection: Connection, ids: Ids, merchant_id: int, connection_id: int, kind: str, our_id: str, external_id: str
-) -> None:
-    """Stores which remote record is ours, once."""
-    known = connection.execute(
-        sa.select(_BINDING.c.id).where(
-            _BINDING.c.merchant_id == merchant_id,
-            _BINDING.c.connection_id == connection_id,
-            _BINDING.c.kind == kind,
-            sa.or_(_BINDING.c.our_id == our_id, _BINDING.c.external_id == external_id),
-        )
-    ).first()
-    if known is None:
-        connection.execute(
-            _BINDING.insert(),
-            [
-                {
-                    "id": ids.next(),
-                    "merchant_id": merchant_id,
-                    "connection_id": connection_id,
-                    "kind": kind,
-                    "our_id": our_id,
-                    "external_id": external_id,
-                    "our_kind": kind,
-                }
-            ],
-        )
+@dataclass(frozen=True)
+class Bound:
+    """A remote record that is ours."""
+
+    merchant_id: int
+    connection_id: int
+    kind: str
+    our_id: str
+    external_id: str
+
+
+def bind(connection: Connection, ids: Ids, bindings: Sequence[Bound]) -> None:
+    """Stores which remote records are ours, each once: what is bound already, on either side, stays as it is."""
+    groups: dict[tuple[int, int, str], list[Bound]] = {}
+    for each in bindings:
+        groups.setdefault((each.merchant_id, each.connection_id, each.kind), []).append(each)
+    rows = []
+    for (merchant_id, connection_id, kind), group in groups.items():
+        where = {"merchant_id": merchant_id, "connection_id": connection_id, "kind": kind}
+        ours = {row["our_id"] for row in rows_in(connection, _BY_OURS, [each.our_id for each in group], **where)}
+        theirs = {
+            row["external_id"] for row in rows_in(connection, _BY_THEIRS, [each.external_id for each in group], **where)
+        }
+        for each in group:
+            if each.our_id not in ours and each.external_id not in theirs:
+                ours.add(each.our_id)
+                theirs.add(each.external_id)
+                rows.append(
+                    {
+                        "id": ids.next(),
+                        **where,
+                        "our_id": each.our_id,
+                        "external_id": each.external_id,
+                        "our_kind": kind,
+                    }
+                )
+    if rows:
+        insert_rows(connection, _BINDING, rows)
 
 
 def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Retry, now: int) -> None:

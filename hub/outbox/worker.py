@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +27,7 @@ from hub.outbox.plan import DELIVERY, release_waiting
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.outbox")
+_GATHER_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Outbox:
         vault: Vault,
         *,
         owner: str,
-        threads: int = 8,
-        per_connection: int = 4,
+        threads: int = 24,
+        per_connection: int = 16,
         clock: Callable[[], int] = now_us,
         import_pending: Callable[[int], None] = lambda _connection_id: None,
     ) -> None:
@@ -108,6 +111,19 @@ class Outbox:
                 self._wake.wait(idle or 0.5)
                 idle = 0.0
                 self._wake.clear()
+            self._gather()
+
+    def _gather(self) -> None:
+        """Lets outcomes come together, so that they are committed in groups: until half the threads are done, or all that
+        is being sent, or the time is over."""
+        until = time.monotonic() + _GATHER_S
+        while not self._stopping.is_set():
+            left = until - time.monotonic()
+            enough = min(self._in_flight.total(), self._threads // 2)
+            if left <= 0 or (enough and self._results.qsize() >= enough):
+                return
+            self._wake.wait(left)
+            self._wake.clear()
 
     def step(self) -> int:
         """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many deliveries were taken
@@ -115,22 +131,31 @@ class Outbox:
         results = self._drain()
         now = self._clock()
         with self._database.read() as connection:
-            rows = self._due(connection, now, {result.sending.connection_id for result in results})
+            rows = self._due(connection, now)
         if not rows and not results:
             return 0
-        claimed = self._commit(results, rows)
+        try:
+            claimed = self._commit(results, rows)
+        except BaseException:
+            # nothing was written: what came of the attempts is kept for the next step
+            for result in results:
+                self._results.put(result)
+            raise
         for sending in claimed:
             self._in_flight[sending.connection_id] += 1
             self._pool.submit(self._send, sending)
         return len(rows)
 
-    def _due(self, connection: Connection, now: int, _done: set[int]) -> list[Any]:
-        rows: list[Any] = []
+    def _due(self, connection: Connection, now: int) -> list[Any]:
+        """What is due, no more than there are threads for: what is marked as being sent is really being sent."""
+        per_connection = []
         for connection_id in claim.live_connections(connection):
             free = self._per_connection - self._in_flight[connection_id]
             if free > 0:
-                rows.extend(claim.due(connection, connection_id, now, free))
-        return rows[: max(0, 2 * self._threads - self._in_flight.total())]
+                per_connection.append(claim.due(connection, connection_id, now, free))
+        # connections take turns, so that a long queue of one does not take all threads
+        rows = [row for turn in zip_longest(*per_connection) for row in turn if row is not None]
+        return rows[: max(0, self._threads - self._in_flight.total())]
 
     def _commit(self, results: Sequence[Result], rows: Sequence[Any]) -> list[claim.Sending]:
         if not results and not rows:

@@ -43,7 +43,7 @@ class Hub:
         homes: Sequence[Path] = (),
         clock: Callable[[], int] = now_us,
         poll_seconds: int = 0,
-        outbox_threads: int = 8,
+        outbox_threads: int = 24,
     ) -> None:
         self.database = database
         self.vault = vault

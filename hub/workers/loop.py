@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -11,12 +12,16 @@ _log = structlog.get_logger("hub.workers")
 
 
 class Loop:
-    """Calls `work` again and again; it says whether it did something. A fault is logged and the loop goes on."""
+    """Calls `work` again and again; it says whether it did something. A fault is logged and the loop goes on.
 
-    def __init__(self, name: str, work: Callable[[], bool], *, idle_s: float = 0.5) -> None:
+    `gather_s`: rounds begin at least so far apart, so that what comes drop by drop is worked in larger pieces.
+    """
+
+    def __init__(self, name: str, work: Callable[[], bool], *, idle_s: float = 0.5, gather_s: float = 0.0) -> None:
         self._name = name
         self._work = work
         self._idle_s = idle_s
+        self._gather_s = gather_s
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -38,6 +43,7 @@ class Loop:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
+            began = time.monotonic()
             try:
                 busy = self._work()
             except Exception:  # noqa: BLE001 - what failed is still in its table; the loop goes on
@@ -46,3 +52,6 @@ class Loop:
                 self._stopping.wait(0.5)
             if not busy:
                 self._wake.wait(self._idle_s)
+            rest = self._gather_s - (time.monotonic() - began)
+            if rest > 0:
+                self._stopping.wait(rest)

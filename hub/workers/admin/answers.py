@@ -195,7 +195,8 @@ def confirmed(hub: Hub, changing: Change, question: Row, values: Values) -> bool
     def write(connection: Connection) -> None:
         if binds:
             ours = row["key"].removeprefix(f"{binds}:")
-            outcomes.bind(connection, hub.database.ids, merchant_id, row["connection_id"], binds, ours, external_id)
+            bound = outcomes.Bound(merchant_id, row["connection_id"], binds, ours, external_id)
+            outcomes.bind(connection, hub.database.ids, [bound])
         effect = effects.Confirmed(
             row["id"],
             row["connection_id"],
