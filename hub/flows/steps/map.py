@@ -69,6 +69,9 @@ def compile_step(config: Config, context: StepContext) -> Map:
     else:
         connectors = sorted({info.connector for info in context.roles.of(role)}) if role else []
     mappings: dict[str, Mapping] = {}
+    if not connectors:
+        # nobody plays the role yet: what the mapping will make is what it is called after
+        context.names.add(config.as_ or config.name)
     for connector in connectors:
         name = f"{connector}/{config.name}"
         before = len(context.mappings.problems)

@@ -1,0 +1,120 @@
+"""`make bench`: measures the books beside a raw limit, the whole way of an order, and growth. Prints one JSON document.
+
+What is compared is measured alternately in one run: absolute figures depend on the machine and its load, ratios less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sqlite3
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import raw
+from tests.benchmarks.books import Books
+from tests.benchmarks.end_to_end import EndToEnd
+from tests.benchmarks.hub_home import bodies
+
+
+def books(folder: Path, orders: int, rounds: int) -> dict[str, Any]:
+    """Events in the inbox to committed books, beside the raw limit."""
+    body = next(bodies(1))
+    measured = Books.open(folder / "books")
+    try:
+        measured.fill(200)
+        measured.work()
+        results = []
+        for _ in range(rounds):
+            limit = raw.measure(folder, orders, body)
+            measured.fill(orders)
+            wall, cpu = measured.work()
+            results.append(
+                {
+                    "raw_orders_per_s": round(limit),
+                    "orders_per_s": round(orders / wall),
+                    "ratio": round(orders / wall / limit, 3),
+                    "cpu_us_per_order": round(cpu * 1e6 / orders),
+                }
+            )
+            _tell(f"books: {results[-1]}")
+        return {"orders": orders, "rounds": results, "ratio": statistics.median(each["ratio"] for each in results)}
+    finally:
+        measured.close()
+
+
+def growth(folder: Path, steps: tuple[int, ...], orders: int) -> dict[str, Any]:
+    """CPU of one order with few and with many orders in the books."""
+    measured = Books.open(folder / "growth")
+    try:
+        results: dict[str, float] = {}
+        for target in steps:
+            while measured.next_order + orders < target:
+                measured.fill(min(1000, target - orders - measured.next_order))
+                measured.work()
+            measured.fill(orders)
+            _, cpu = measured.work()
+            results[f"at_{target}"] = round(cpu * 1e6 / orders)
+            _tell(f"growth: {target} orders: {results[f'at_{target}']} us an order")
+        values = list(results.values())
+        return {"cpu_us_per_order": results, "change": round(values[-1] / values[0] - 1, 3)}
+    finally:
+        measured.close()
+
+
+def end_to_end(folder: Path, orders: int, rounds: int) -> dict[str, Any]:
+    """Webhooks in, two deliveries an order out."""
+    measured = EndToEnd(folder / "end")
+    try:
+        measured.flat_out(100)
+        flat = [measured.flat_out(orders) for _ in range(rounds)]
+        _tell(f"end to end: {flat}")
+        steady = {f"at_{rate}_per_s": measured.steady(rate, 10) for rate in (50, 100)}
+        _tell(f"answers: {steady}")
+        return {"orders": orders, "rounds": flat, "answer": steady}
+    finally:
+        measured.close()
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("books", "growth", "end"), action="append")
+    arguments = parser.parse_args()
+    wanted = arguments.only or ["books", "growth", "end"]
+    folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
+    for name in ("books", "growth", "end"):
+        (folder / name).mkdir()
+    result: dict[str, Any] = {
+        "machine": {
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "load": os.getloadavg()[0],
+        }
+    }
+    try:
+        if "books" in wanted:
+            result["books"] = books(folder, arguments.orders, arguments.rounds)
+        if "growth" in wanted:
+            result["growth"] = growth(folder, (1_000, 10_000), arguments.orders // 2)
+        if "end" in wanted:
+            result["end_to_end"] = end_to_end(folder, arguments.orders, arguments.rounds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""End to end: signed webhooks into `hub up`, two deliveries an order out to a fast sink on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hub.connect.http import httpx
+from hub.workers.admin import setup
+from hub.workers.settings import Settings
+from tests.benchmarks import load
+from tests.benchmarks.hub_home import SECRET, SKUS, bodies, connections, write_home
+
+ROOT = Path(__file__).resolve().parents[2]
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class EndToEnd:
+    """The hub process and the sink process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.next_order = 1
+        setup.init(Settings(home=self.home))
+        write_home(self.home)
+        self.sink = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.sink"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True,
+        )  # fmt: skip
+        assert self.sink.stdout is not None
+        self.sink_url = f"http://127.0.0.1:{int(self.sink.stdout.readline())}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+        self.hub = subprocess.Popen(
+            [sys.executable, "-m", "hub", "up"],
+            env={**kept, "HUB_HOME": str(self.home), "HUB_BIND": "127.0.0.1:0", "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL, stderr=(folder / "hub.log").open("w"),
+        )  # fmt: skip
+        self.client = httpx.Client(timeout=60)
+        self._wait_for_hub()
+        self._prepare()
+
+    def _wait_for_hub(self) -> None:
+        file = self.home / "run" / "hub.json"
+        while not file.is_file():
+            if self.hub.poll() is not None:
+                raise RuntimeError("the hub did not start")
+            time.sleep(0.05)
+        running = json.loads(file.read_text())
+        self.url = running["url"]
+        self.client.headers["authorization"] = f"Bearer {running['token']}"
+
+    def _prepare(self) -> None:
+        text = json.dumps(connections(self.sink_url))
+        self._call("POST", "/api/connections/apply", {"text": text, "file": "connections.yaml"})
+        self._call("PUT", "/api/connections/shop/secrets", {"secrets": {"client_secret": SECRET}})
+        self._call("POST", "/api/flows/reload", None)
+        records = [{"sku": sku, "title": f"Item {sku}", "quantity": 10**8} for sku in SKUS]
+        self._call("POST", "/api/events/items", {"records": records})
+        self.wait_idle()
+
+    def _call(self, method: str, path: str, body: Any) -> Any:
+        answer = self.client.request(method, self.url + path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    def wait_idle(self) -> None:
+        while not self._call("GET", "/api/status", None)["idle"]:
+            time.sleep(0.1)
+
+    def received(self) -> int:
+        """POSTs that the sink got."""
+        return int(self.client.get(self.sink_url + "/count").text)
+
+    def _made(self, count: int) -> list[bytes]:
+        some = list(bodies(count, first=self.next_order))
+        made = load.requests(f"{self.url}/webhooks/shop", some, self.next_order)
+        self.next_order += count
+        return made
+
+    def flat_out(self, count: int) -> dict[str, float]:
+        """As many orders as 8 connections bring, until both deliveries of the last one arrived."""
+        made = self._made(count)
+        before, cpu = self.received(), self.cpu()
+        began = time.perf_counter()
+        answers = load.send(f"{self.url}/webhooks/shop", made)
+        if answers.refused:
+            raise RuntimeError(f"{answers.refused} webhooks were refused")
+        while self.received() - before < 2 * count:
+            time.sleep(0.02)
+        seconds = time.perf_counter() - began
+        return {
+            "orders_per_s": round(count / seconds, 1),
+            "cpu_ms_per_order": round((self.cpu() - cpu) * 1000 / count, 2),
+            "memory_mb": round(self.memory(), 1),
+        }
+
+    def steady(self, per_second: float, seconds: float) -> dict[str, float]:
+        """Latency of the answer at a steady rate."""
+        made = self._made(int(per_second * seconds))
+        answers = load.send(f"{self.url}/webhooks/shop", made, connections=16, per_second=per_second)
+        self.wait_idle()
+        return {
+            "p50_ms": round(answers.percentile(0.50) * 1000, 2),
+            "p99_ms": round(answers.percentile(0.99) * 1000, 2),
+            "refused": answers.refused,
+        }
+
+    def cpu(self) -> float:
+        """CPU seconds of the hub's process tree so far."""
+        total = 0
+        for pid in self._tree(self.hub.pid):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / _TICK
+
+    def memory(self) -> float:
+        """Resident memory of the tree in MB."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._tree(self.hub.pid))
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def _tree(self, pid: int) -> list[int]:
+        found = [pid]
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children = (task / "children").read_text().split()
+            for child in children:
+                found += self._tree(int(child))
+        return found
+
+    def close(self) -> None:
+        self.client.close()
+        self.hub.terminate()
+        self.hub.wait(30)
+        assert self.sink.stdin is not None
+        self.sink.stdin.close()
+        self.sink.wait(10)
