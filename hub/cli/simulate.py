@@ -66,7 +66,7 @@ def command(
 def text(made: Simulation) -> Iterator[str]:
     """A simulation for people, line by line."""
     found = made.outcome
-    yield f"At {made.clock}, through {len(made.flows)} flows. Nothing was booked or sent."
+    yield f"As of {made.clock}. Nothing was booked or sent."
     yield from _part("Came in", (f"{e['file']}: {e['topic']}: {e['state']}, {e['outcome']}" for e in made.events))
     yield from _part("Orders", (line for order in found["orders"] for line in _order(order)))
     yield from _part("Documents", (line for d in found["invoices"] + found["credit_notes"] for line in _document(d)))
