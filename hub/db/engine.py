@@ -17,6 +17,8 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 _WAIT_MS = 30_000
+#: the database cannot be reached, is locked or full: no fault of what was to be written
+Unavailable = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
 
 class FairLock:

@@ -22,7 +22,7 @@ from hub.core.sales.sources import preload as preload_sales
 from hub.db.engine import Database
 from hub.db.tables import Merchant
 from hub.flows.context import MappingFolder, Roles, load_roles
-from hub.flows.definition import LANGUAGE_VERSION, Flow, FlowErrors, load_flow
+from hub.flows.definition import CORE_EVENTS, LANGUAGE_VERSION, Flow, FlowErrors, emitted, load_flow
 from hub.flows.run import Parked, Run, Settings
 from hub.flows.steps import KINDS
 from hub.flows.steps.order_sync import canonical_order
@@ -120,13 +120,16 @@ def flow_files(homes: Iterable[Path] = ()) -> list[FlowFile]:
     return list(found.values())
 
 
-def load_flows(files: Iterable[FlowFile], roles: Roles, mappings: MappingFolder) -> Loaded:
-    """Compiles flows; all problems of all files are gathered."""
+def load_flows(
+    files: Sequence[FlowFile], roles: Roles, mappings: MappingFolder, *, beside: Iterable[FlowFile] = ()
+) -> Loaded:
+    """Compiles flows; all problems of all files are gathered. `beside` may emit events that they answer."""
     loaded = Loaded()
     names: dict[str, str] = {}
+    events = CORE_EVENTS | {event for file in (*files, *beside) for event in emitted(file.text, file.file)}
     for file in files:
         try:
-            flow = load_flow(file.text, file.file, roles, mappings, KINDS)
+            flow = load_flow(file.text, file.file, roles, mappings, KINDS, events)
         except FlowErrors as error:
             loaded.problems += error.problems
             loaded.broken.add(file.name)
@@ -161,13 +164,15 @@ def activate(
         key = vault.data_key(connection, merchant_id, "chain")
         chain_key = (key.id, key.key)
     mappings = MappingFolder.standard([home / "mappings" for home in homes])
-    loaded = load_flows(flow_files([home / "flows" for home in homes]), roles, mappings)
+    files = flow_files([home / "flows" for home in homes])
+    loaded = load_flows(files, roles, mappings)
     flows = list(loaded.flows)
     for name, text in before.items():
         kept = json.loads(text)
-        if any(problem.file == kept["file"] for problem in loaded.problems) and name not in {f.name for f in flows}:
+        if Path(kept["file"]).stem in loaded.broken and name not in {flow.name for flow in flows}:
             frozen = MappingFolder.frozen(kept["mappings"])
-            flows += load_flows([FlowFile(name, kept["file"], kept["flow"])], roles, frozen).flows
+            before_it = FlowFile(name, kept["file"], kept["flow"])
+            flows += load_flows([before_it], roles, frozen, beside=files).flows
     _store(database, merchant_id, flows, now)
     settings = Settings(roles, load_rules(chart), merchant.zone)
     return build(merchant_id, merchant.lanes, settings, chain_key, flows), loaded.problems
@@ -181,8 +186,8 @@ def build(
     by_record: dict[tuple[str, str], list[Flow]] = {}
     by_manual: dict[str, list[Flow]] = {}
     for flow in flows:
-        if flow.deliver_role is not None and not settings.roles.of(flow.deliver_role):
-            continue
+        if flow.only_delivers and flow.deliver_role is not None and not settings.roles.of(flow.deliver_role):
+            continue  # it would do nothing
         if flow.on.event:
             by_event.setdefault(flow.on.event, []).append(flow)
         elif flow.on.manual:

@@ -6,32 +6,32 @@ done again in one transaction each, and only an event that fails alone is parked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from hub.connect import payload, reads
-from hub.connect.errors import Unreadable
+from hub.connect import payload
 from hub.core.errors import CoreError
 from hub.core.ledger.book import BookLocks, lock_book
 from hub.core.ledger.tables import WRITE_ORDER as LEDGER
 from hub.core.plan import CoreEvent, Plan, PlanConflict
 from hub.core.sales.tables import WRITE_ORDER as SALES
 from hub.core.stock.tables import WRITE_ORDER as STOCK
-from hub.db.engine import Database
+from hub.db.engine import Database, Unavailable
 from hub.flows import readback
 from hub.flows.active import Active
 from hub.flows.definition import Flow
+from hub.flows.prepare import READ_KINDS, REFUSALS, Prepared, prepare_event
 from hub.flows.run import Parked, Run, Stop, Trigger, apply, prepare, start
 from hub.flows.steps.deliver import Deliver
 from hub.flows.tables import Run as RunTable
 from hub.inbox import claim, lanes
 from hub.inbox.claim import Claim, Event
-from hub.inbox.questions import OPEN_QUESTIONS, QUESTION, raise_question, resolve_question
+from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.mapping import EvaluationError
 from hub.outbox import plan as outbox_plan
@@ -50,33 +50,17 @@ WRITE_ORDER = (
     readback.INBOX,
     CONNECTION,
 )
-#: what a run may raise that is the input's fault: a question, never a crash
-REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
 #: a subscriber that runs at the end of its batch: the flow, what it answers, the event behind it
 Later = tuple[Flow, CoreEvent, Event]
-#: kinds of events whose record was read from the system
-_READ = ("read", "poll", "backfill")
-#: core events that one event may cause, so that two flows that feed each other end in a question
+#: core events that the subscribers of one event may cause, so that flows that feed each other end in a question
 MAX_CHAIN = 200
-
-
-@dataclass
-class Prepared:
-    """An event with its decoded record and the runs it starts."""
-
-    event: Event
-    runs: list[Run] = field(default_factory=list)
-    refusal: Exception | None = None
-    outcome: str | None = None
-    #: the event only says that this record (kind, id) changed
-    hint: tuple[str, str] | None = None
-    #: the system ended the connection
-    disconnect: bool = False
+#: how often an event is tried alone when what it read is changed under it
+MAX_ALONE = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an event: `done` or `parked`, and why."""
+    """What came of an event: `done`, `parked`, or `ready` when it has to wait for an earlier one; and why."""
 
     state: str
     reason: str | None
@@ -91,112 +75,93 @@ class Batch:
         self._clock = clock
 
     def work(self, claimed: Claim, active: Active) -> list[Outcome]:
-        """Prepares, applies and writes a batch. Raises: LeaseLost when another worker took over; nothing is written then."""
-        prepared = [self._prepare(event, active) for event in claimed.events]
+        """Prepares, applies and writes a batch. Raises: LeaseLost when another worker took over, Unavailable when the
+        database cannot be reached; nothing is written then, or only some events, each as a whole."""
         try:
-            return self._transaction(claimed, prepared, active)
+            return self._transaction(claimed, [prepare_event(event, active) for event in claimed.events], active)
+        except Unavailable:
+            raise
         except (DBAPIError, PlanConflict) as error:
-            if len(prepared) == 1:
-                return [self._park_alone(claimed, prepared[0], active, error)]
-            _log.warning("batch refused, one by one", events=len(prepared), reason=_short(error))
-        outcomes = []
+            _log.warning("batch refused, one by one", events=len(claimed.events), reason=_short(error))
+        outcomes: list[Outcome] = []
+        parked: set[str] = set()
         for event in claimed.events:
             alone = Claim(claimed.merchant_id, claimed.owner, {event.lane: claimed.fences[event.lane]}, [event])
-            one = self._prepare(event, active)
-            try:
-                outcomes += self._transaction(alone, [one], active)
-            except (DBAPIError, PlanConflict) as error:
-                outcomes.append(self._park_alone(alone, one, active, error))
+            outcome = self._work_alone(alone, active, parked)
+            if outcome.state == "parked":
+                parked.add(event.ordering_key)
+            outcomes.append(outcome)
         return outcomes
 
-    # -- prepare: no lock ---------------------------------------------------------------------------------------
-
-    def _prepare(self, event: Event, active: Active) -> Prepared:
-        made = Prepared(event)
-        try:
-            trigger = self._trigger(event, active, made)
-            flows = active.flows_for(event) if trigger is not None else []
-            if trigger is None:
-                return made
-            if not flows:
-                made.outcome = "no flow for it"
-            for flow in flows:
-                run = start(flow, trigger, active.settings)
-                try:
-                    prepare(run)
-                except Stop as stop:
-                    run.next_step = -1
-                    run.scope["stopped"] = str(stop)
-                made.runs.append(run)
-        except (*REFUSALS, Unreadable) as error:
-            made.refusal = error
-        return made
-
-    def _trigger(self, event: Event, active: Active, made: Prepared) -> Trigger | None:
-        """What starts the runs of an event; None for a hint, which only asks for a read, and for the end of a connection."""
-        info = active.settings.roles.connections.get(event.connection_id or 0)
-        if event.kind == "manual":
-            record = payload.decode(event.body or b"null")
-            return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record)
-        if info is None:
-            raise Parked("connection.unknown", f"connection {event.connection_id} is not there")
-        if event.kind in _READ:
-            record = payload.decode(event.reads or b"null")
-            if record is None:
-                raise Parked("record.gone", f"{event.record} {event.record_id} is no longer at {info.name}")
-        else:
-            connector = active.settings.roles.connector(info)
-            found = reads.decode(connector, event.topic, {}, event.body or b"", info.settings)
-            if found.disconnect:
-                made.disconnect, made.outcome = True, "the system ended the connection"
-                return None
-            if found.hint:
-                made.hint, made.outcome = (
-                    (found.record, (found.ordering_key or ":").partition(":")[2]),
-                    "read asked for",
-                )
-                return None
-            record = found.data
-        name = f"{info.connector}.{event.record}"
-        key = event.ordering_key
-        return Trigger(event.seq, name, key, key, record, info, read=event.kind in _READ)
+    def _work_alone(self, claimed: Claim, active: Active, parked: set[str]) -> Outcome:
+        """One event in a transaction of its own; parked when the database refuses even that."""
+        for attempt in range(1, MAX_ALONE + 1):
+            try:
+                return self._transaction(claimed, [prepare_event(claimed.events[0], active)], active, parked)[0]
+            except Unavailable:
+                raise
+            except PlanConflict as error:
+                # what was read was changed meanwhile: by now it is read anew
+                refused: Exception = error
+                if attempt == MAX_ALONE:
+                    break
+            except DBAPIError as error:
+                refused = error
+                break
+        _log.error("event refused by the database", event=claimed.events[0].seq, reason=_short(refused))
+        parking = Parked("event.refused", f"the database refused it: {_short(refused)}")
+        return self._transaction(claimed, [Prepared(claimed.events[0], refusal=parking)], active)[0]
 
     # -- apply: the book is held --------------------------------------------------------------------------------
 
-    def _transaction(self, claimed: Claim, prepared: Sequence[Prepared], active: Active) -> list[Outcome]:
-        now = self._clock()
-        self._database.ids.ensure(400 * len(prepared) + 1_000)
+    def _transaction(
+        self, claimed: Claim, prepared: Sequence[Prepared], active: Active, parked: Collection[str] = ()
+    ) -> list[Outcome]:
+        self._database.ids.ensure(_ids_for(claimed.events))
         with ExitStack() as stack:
             if self._database.sqlite:
                 # planned outside the writers' lock: the book's own lock keeps its state still
                 stack.enter_context(self._locks.hold(claimed.merchant_id))
                 with self._database.read() as connection:
-                    plan = self._plan(connection, claimed, prepared, active, now)
-                    outcomes = self._apply_all(prepared, plan, active)
+                    plan = self._plan(connection, claimed, prepared, active)
+                    outcomes = self._apply_all(prepared, plan, active, parked)
                 connection = stack.enter_context(self._database.write())
+                lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
             else:
                 connection = stack.enter_context(self._database.write())
                 lock_book(connection, claimed.merchant_id)
+                # before the plan: its rows stay locked, nobody takes the lanes over until the commit
                 lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
-                plan = self._plan(connection, claimed, prepared, active, now)
-                outcomes = self._apply_all(prepared, plan, active)
-            lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
+                plan = self._plan(connection, claimed, prepared, active)
+                outcomes = self._apply_all(prepared, plan, active, parked)
             plan.write(connection, WRITE_ORDER)
             outbox_plan.release_waiting(connection, claimed.merchant_id)
-            claim.finish(connection, claimed.events, [(o.state, o.reason) for o in outcomes], now)
+            claim.finish(connection, claimed.events, [(o.state, o.reason) for o in outcomes], plan.now)
         return outcomes
 
-    def _plan(self, connection: Any, claimed: Claim, prepared: Sequence[Prepared], active: Active, now: int) -> Plan:
-        plan = Plan(claimed.merchant_id, connection, self._database.ids, now)
+    def _plan(self, connection: Any, claimed: Claim, prepared: Sequence[Prepared], active: Active) -> Plan:
+        # the instant at which the book is held: what is planned later is later
+        plan = Plan(claimed.merchant_id, connection, self._database.ids, self._clock())
         plan.chain_key = active.chain_key
         active.preload(plan, [run for one in prepared for run in one.runs])
         events = [one.event for one in prepared if one.event.connection_id is not None]
         plan.preload(readback.WAITING_READS, [(event.connection_id, event.record, event.record_id) for event in events])
         return plan
 
-    def _apply_all(self, prepared: Sequence[Prepared], plan: Plan, active: Active) -> list[Outcome]:
+    def _apply_all(
+        self, prepared: Sequence[Prepared], plan: Plan, active: Active, parked: Collection[str]
+    ) -> list[Outcome]:
         later: list[Later] = []
-        outcomes = [self._apply(one, plan, active, later) for one in prepared]
+        outcomes: list[Outcome] = []
+        held = set(parked)
+        for one in prepared:
+            event = one.event
+            if event.ordering_key in held and (event.connection_id or 0, event.record) in active.strict:
+                outcomes.append(Outcome("ready", "an earlier event of its key is parked"))
+                continue
+            outcomes.append(self._apply(one, plan, active, later))
+            if outcomes[-1].state == "parked":
+                held.add(event.ordering_key)
         self.deliver(later, plan, active)
         return outcomes
 
@@ -219,7 +184,7 @@ class Batch:
                 return self._parked(one, plan, error, run)
             changed += run.changed
             for record, record_id in run.reads:
-                if one.event.kind not in _READ:
+                if one.event.kind not in READ_KINDS:
                     readback.schedule(plan, one.event, record, record_id, active.lanes)
             self.dispatch(plan, first_event, one.event, active, later)
         return Outcome("done", one.outcome or ", ".join(changed)[:400] or None)
@@ -262,16 +227,16 @@ class Batch:
     def dispatch(self, plan: Plan, first: int, event: Event, active: Active, later: list[Later]) -> None:
         """Hands core events to their subscribers, those that subscribers cause included. Flows that only deliver are put
         on `later`."""
-        index = first
+        index, own = first, len(plan.events)
         while index < len(plan.events):
             happened = plan.events[index]
             index += 1
-            if index - first > MAX_CHAIN:
+            if index - own > MAX_CHAIN:
                 raise_question(
                     plan,
                     kind="flow.loop",
                     subject=f"event:{event.seq}",
-                    reason=f"one event caused more than {MAX_CHAIN} others: flows feed each other",
+                    reason=f"one event caused more than {MAX_CHAIN} others through flows: they feed each other",
                     event_seq=event.seq,
                 )
                 return
@@ -382,11 +347,10 @@ class Batch:
         reason = f"it stopped its worker {event.claims} times"
         return self._transaction(claimed, [Prepared(event, refusal=Parked("event.crashes", reason))], active)
 
-    def _park_alone(self, claimed: Claim, one: Prepared, active: Active, error: Exception) -> Outcome:
-        """An event that the database refuses even alone."""
-        _log.error("event refused by the database", event=one.event.seq, reason=_short(error))
-        alone = Prepared(one.event, refusal=Parked("event.refused", f"the database refused it: {_short(error)}"))
-        return self._transaction(claimed, [alone], active)[0]
+
+def _ids_for(events: Sequence[Event]) -> int:
+    """Enough ids for all that a batch may insert: a line of an order takes about ten and 500 bytes or more."""
+    return sum(400 + (len(event.body or b"") + len(event.reads or b"")) // 50 for event in events)
 
 
 def _merged(later: Sequence[Later]) -> list[Later]:
@@ -417,8 +381,3 @@ def _short(error: Exception) -> str:
     """A database error without its parameters, which may hold personal data."""
     origin = getattr(error, "orig", None)
     return f"{type(error).__name__}: {origin if origin is not None else error}"[:300]
-
-
-def questions_preload(plan: Plan, subjects: Iterable[tuple[str, str]]) -> None:
-    """Reads the open questions that a batch may meet with one query."""
-    plan.preload(OPEN_QUESTIONS, subjects)

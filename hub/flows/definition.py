@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from hub.mapping import Document, Expression, Position, Problem, SourceError, co
 #: raised when the meaning of flows or mappings changes; part of every version's hash
 LANGUAGE_VERSION = 1
 
-#: core events and what their records hold, for lint
+#: events of the core that flows may answer
 CORE_EVENTS = {
     "invoice.issued",
     "credit_note.issued",
@@ -107,8 +107,8 @@ class StepContext:
     path: Path = ()
     #: names that earlier steps brought into the scope
     names: set[str] = field(default_factory=set)
-    #: the connectors of the role that the next `deliver` goes to
-    deliver_role: str | None = None
+    #: settings of the next `deliver`: a mapping before it is one of its role's connectors
+    deliver: Mapping[str, Any] = field(default_factory=dict)
     mappings_used: set[str] = field(default_factory=set)
 
     def at(self, *path: str | int) -> Position:
@@ -138,14 +138,43 @@ class StepContext:
             self.problems,
             (*self.path, *path),
             self.names,
-            self.deliver_role,
+            self.deliver,
             self.mappings_used,
         )
         return _compile_steps(value, inner)
 
 
-def load_flow(text: str, file: str, roles: Roles, mappings: MappingFolder, kinds: Mapping[str, StepKind]) -> Flow:
-    """Reads and compiles one flow. Raises: FlowErrors with everything that is wrong."""
+def emitted(text: str, file: str) -> set[str]:
+    """The events that a flow announces with `emit`; none when it cannot be read."""
+    try:
+        value = load_document(text, file).value
+    except SourceError:
+        return set()
+    found: set[str] = set()
+    open_: list[Any] = [value]
+    while open_:
+        each = open_.pop()
+        if isinstance(each, dict):
+            emit = each.get("emit")
+            if isinstance(emit, dict) and isinstance(emit.get("event"), str):
+                found.add(emit["event"])
+            open_ += each.values()
+        elif isinstance(each, list):
+            open_ += each
+    return found
+
+
+def load_flow(
+    text: str,
+    file: str,
+    roles: Roles,
+    mappings: MappingFolder,
+    kinds: Mapping[str, StepKind],
+    events: Collection[str],
+) -> Flow:
+    """Reads and compiles one flow. `events` may be answered: those of the core and those that flows emit.
+
+    Raises: FlowErrors with everything that is wrong."""
     try:
         document = load_document(text, file)
     except SourceError as error:
@@ -178,14 +207,13 @@ def load_flow(text: str, file: str, roles: Roles, mappings: MappingFolder, kinds
     name = value.get("flow")
     if name is not None and (not isinstance(name, str) or not name.replace("-", "").isalnum()):
         problem("flow-name", "the name of a flow is letters, digits and hyphens", "", "flow")
-    on = _on(value.get("on"), problem) if "on" in value else On()
+    on = _on(value.get("on"), events, problem) if "on" in value else On()
     order = value.get("order", "latest")
     if order not in ("latest", "strict"):
         problem(
             "order", f"{order!r} is not an order", "`latest` (a parked event lets later ones pass) or `strict`", "order"
         )
     context = StepContext(str(name), on, document, roles, mappings, kinds, problems)
-    context.deliver_role = _deliver_role(value.get("steps"))
     when = None
     if "when" in value:
         if isinstance(value["when"], str):
@@ -200,20 +228,21 @@ def load_flow(text: str, file: str, roles: Roles, mappings: MappingFolder, kinds
     version_text = json.dumps(
         {"flow": text, "file": file, "mappings": texts}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
     )
+    first = next(_delivers(value["steps"]), {}).get("role")
     version = hashlib.sha256(f"{LANGUAGE_VERSION}\n{version_text}".encode()).hexdigest()
-    return Flow(str(name), file, on, when, str(order), steps, version, version_text, document, context.deliver_role)
+    return Flow(str(name), file, on, when, str(order), steps, version, version_text, document, first)
 
 
-def _on(value: Any, problem: Callable[..., None]) -> On:
+def _on(value: Any, events: Collection[str], problem: Callable[..., None]) -> On:
     keys = set(value) if isinstance(value, dict) else set()
     if keys == {"role", "record"}:
         return On(role=str(value["role"]), record=str(value["record"]))
     if keys == {"event"}:
-        if value["event"] not in CORE_EVENTS:
+        if value["event"] not in events:
             problem(
                 "unknown-event",
-                f"there is no core event {value['event']!r}",
-                _near(str(value["event"]), CORE_EVENTS),
+                f"there is no core event {value['event']!r}, and no flow emits it",
+                _near(str(value["event"]), events),
                 "on",
                 "event",
             )
@@ -229,13 +258,17 @@ def _on(value: Any, problem: Callable[..., None]) -> On:
     return On()
 
 
-def _deliver_role(steps: Any) -> str | None:
-    """The role of the first `deliver` of a flow: a mapping before it is one of that role's connectors."""
+def _delivers(steps: Any) -> Iterator[Mapping[str, Any]]:
+    """The settings of the `deliver` steps of a list, those inside other steps included, in order."""
     for step in steps if isinstance(steps, list) else ():
-        if isinstance(step, dict) and isinstance(step.get("deliver"), dict):
-            role = step["deliver"].get("role")
-            return role if isinstance(role, str) else None
-    return None
+        for name, settings in step.items() if isinstance(step, dict) else ():
+            if not isinstance(settings, dict):
+                continue
+            if name == "deliver":
+                yield settings
+            else:
+                for inner in settings.values():
+                    yield from _delivers(inner)
 
 
 def _compile_steps(value: Any, context: StepContext) -> tuple[Step, ...]:
@@ -243,9 +276,10 @@ def _compile_steps(value: Any, context: StepContext) -> tuple[Step, ...]:
         context.problem("steps", "`steps` is a list with at least one step")
         return ()
     compiled: list[Step] = []
-    base = context.path
+    base, after = context.path, context.deliver
     for index, step in enumerate(value):
         context.path = (*base, index)
+        context.deliver = next(_delivers(value[index:]), after)
         made = _compile_step(step, context)
         if made is not None:
             compiled.append(made)

@@ -209,13 +209,15 @@ def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: in
 def finish(
     connection: Connection, events: Sequence[Event], outcomes: Sequence[tuple[str, str | None]], now: int
 ) -> None:
-    """Reports events as done or parked, with what came of them."""
+    """Reports events as done, parked or still ready, with what came of them."""
     connection.execute(
         _INBOX.update()
         .where(_INBOX.c.seq == sa.bindparam("_seq"))
-        .values(state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=now, claims=0),
+        .values(
+            state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=sa.bindparam("_at"), claims=0
+        ),
         [
-            {"_seq": event.seq, "_state": state, "_outcome": outcome}
+            {"_seq": event.seq, "_state": state, "_outcome": outcome, "_at": None if state == "ready" else now}
             for event, (state, outcome) in zip(events, outcomes, strict=True)
         ],
     )

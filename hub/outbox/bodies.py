@@ -36,7 +36,7 @@ def encode(body: Any) -> bytes:
     """Canonical JSON: sorted keys, decimals as exact numbers. Money in a body is refused: use `amount(...)`."""
     try:
         return _ENCODER.encode(body)
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BodyError(f"the body cannot be written as JSON: {error}") from None
 
 

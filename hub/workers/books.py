@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import OperationalError
 
-from hub.db.engine import Database
+from hub.db.engine import Database, Unavailable
 from hub.flows.active import Active
 from hub.flows.batch import Batch
 from hub.inbox import claim, lanes
@@ -82,7 +81,7 @@ class BooksWorker:
         except lanes.LeaseLost as lost:
             _log.warning("lease lost", reason=str(lost))
             return True
-        except OperationalError:
+        except Unavailable:
             # the database, not the events: they are not suspected of anything
             with self._database.write() as connection:
                 claim.give_back(connection, [event.seq for event in claimed.events])

@@ -53,7 +53,7 @@ class Hub:
         #: names this process in leases; the pid alone may come again after a restart
         self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
         self.links = Links(registry, vault, database)
-        self.problems: list[Problem] = []
+        self._problems: dict[int, list[Problem]] = {}
         self._actives: dict[int, Active] = {}
         self._actives_lock = threading.Lock()
         self._started = False
@@ -101,15 +101,20 @@ class Hub:
                     self.database, self.vault, self.registry, merchant_id, homes=self.homes, now=self.clock()
                 )
                 self._actives[merchant_id] = known
-                self.problems = problems
+                self._problems[merchant_id] = problems
             return known
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with the flows and mappings of all merchants, each problem once."""
+        return list(dict.fromkeys(problem for some in self._problems.values() for problem in some))
 
     def reload(self) -> list[Problem]:
         """Reads flows, mappings, connections and roles again. A flow that does not lint is refused and the version that
         ran goes on; what is wrong is returned."""
         with self._actives_lock:
             self._actives.clear()
-        self.problems = []
+            self._problems.clear()
         for merchant_id in self.merchants():
             self.active(merchant_id)
         return self.problems

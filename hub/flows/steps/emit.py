@@ -33,7 +33,7 @@ class Emit:
 
 
 def compile_step(config: Config, context: StepContext) -> Emit | None:
-    if config.event in CORE_EVENTS:
+    if config.event in CORE_EVENTS or config.event.startswith("question."):
         context.problem("core-event", f"{config.event} is an event of the core", "choose another name", "event")
         return None
     record = context.expression(config.record, "record")

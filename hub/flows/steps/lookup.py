@@ -30,10 +30,10 @@ class Lookup:
     needs_plan: bool = field(default=True, init=False)
 
     def run(self, run: Run) -> None:
-        key = str(self.key.evaluate(run.scope))
+        key = self.key.evaluate(run.scope)
         found = None
-        for info in run.settings.roles.of(self.config.role):
-            found = run.book.get(BINDINGS, (info.id, self.config.kind, key))
+        for info in run.settings.roles.of(self.config.role) if key is not None else ():
+            found = run.book.get(BINDINGS, (info.id, self.config.kind, str(key)))
             if found is not None:
                 break
         if found is None and self.config.required:

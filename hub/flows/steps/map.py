@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from hub.flows.context import ConnectionInfo
 from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run
-from hub.mapping import Mapping
+from hub.mapping import Expression, Mapping, SourceError, compile_expression
 
 
 class Config(StepConfig):
@@ -28,6 +29,8 @@ class Map:
     #: mapping by connector
     mappings: dict[str, Mapping]
     role: str | None
+    #: the id of the connection that the next `deliver` goes to, where it names one
+    target: Expression | None = None
     needs_plan: bool = field(default=False, init=False)
 
     def run(self, run: Run) -> None:
@@ -40,16 +43,15 @@ class Map:
                 f"there is no mapping mappings/{connector}/{self.config.name}.yaml: write it, then replay",
                 details={"mapping": f"{connector}/{self.config.name}"},
             )
-        scope = dict(run.scope)
-        if connection is not None:
-            scope["settings"], scope["connection"] = dict(connection.settings), connection.scope()
-        scope.setdefault("settings", {})
-        scope.setdefault("connection", None)
         source = mapping.source.rpartition(".")[2]
         record = run.trigger.record if mapping.source == run.trigger.name else run.scope.get(source, run.trigger.record)
         if not isinstance(record, dict):
             raise Parked("record.shape", f"{mapping.source} is not an object: {type(record).__name__}")
-        names = {name: scope.get(name) for name in ("settings", "connection", "event")}
+        names = {
+            "settings": dict(connection.settings) if connection else {},
+            "connection": connection.scope() if connection else None,
+            "event": run.scope.get("event"),
+        }
         name = self.config.as_ or (mapping.target if "." not in mapping.target else "payload")
         run.scope[name] = mapping.apply(record, names)
 
@@ -59,11 +61,20 @@ class Map:
         if self.role is None:
             return None
         bound = run.settings.roles.of(self.role)
+        if self.target is not None:
+            wanted = self.target.evaluate(run.scope)
+            bound = [info for info in bound if info.id == wanted]
         return bound[0] if bound else None
 
 
 def compile_step(config: Config, context: StepContext) -> Map:
-    role = context.on.role or context.deliver_role
+    role, target = context.on.role, None
+    if role is None:
+        to, named = context.deliver.get("role"), context.deliver.get("connection")
+        role = to if isinstance(to, str) else None
+        if isinstance(named, str):
+            with suppress(SourceError):  # said by the `deliver` itself
+                target = compile_expression(named, context.at())
     if config.connector is not None:
         connectors = [config.connector]
     else:
@@ -79,13 +90,14 @@ def compile_step(config: Config, context: StepContext) -> Map:
         if mapping is not None:
             mappings[connector] = mapping
             context.mappings_used.add(name)
-            target = config.as_ or (mapping.target if "." not in mapping.target else "payload")
-            context.names.add(target)
+            context.names.add(config.as_ or (mapping.target if "." not in mapping.target else "payload"))
         elif len(context.mappings.problems) > before:
             context.problems.extend(context.mappings.problems[before:])
-        elif name not in context.mappings.texts:
+        elif name in context.mappings.texts:
+            context.problem("mapping-broken", f"mapping {name} does not lint: see what is said of it", "", "name")
+        else:
             context.problem("mapping-missing", f"there is no mapping {name}", f"write mappings/{name}.yaml", "name")
-    return Map(config, mappings, role)
+    return Map(config, mappings, role, target)
 
 
 KIND = StepKind("map", Config, compile_step, short="name")

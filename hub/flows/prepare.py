@@ -1,0 +1,103 @@
+"""Before the books are touched: an event is decoded, its flows are found, and their steps up to the first that needs the plan
+are run. No lock is held and nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from hub.connect import payload, reads
+from hub.connect.errors import Unreadable
+from hub.connect.registry import Connector
+from hub.core.errors import CoreError
+from hub.flows.active import Active
+from hub.flows.context import ConnectionInfo
+from hub.flows.run import Parked, Run, Stop, Trigger, prepare, start
+from hub.inbox.claim import Event
+from hub.mapping import EvaluationError
+from hub.records.money import MoneyError
+
+_log = structlog.get_logger("hub.flows")
+#: what a run may raise that is the input's fault: a question, never a crash
+REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
+#: kinds of events whose record was read from the system
+READ_KINDS = ("read", "poll", "backfill")
+
+
+@dataclass
+class Prepared:
+    """An event with its decoded record and the runs it starts."""
+
+    event: Event
+    runs: list[Run] = field(default_factory=list)
+    refusal: Exception | None = None
+    outcome: str | None = None
+    #: the event only says that this record (kind, id) changed
+    hint: tuple[str, str] | None = None
+    #: the system ended the connection
+    disconnect: bool = False
+
+
+def prepare_event(event: Event, active: Active) -> Prepared:
+    """Decodes an event and runs the steps of its flows that need no plan. What is wrong with it becomes its refusal."""
+    made = Prepared(event)
+    try:
+        trigger = _trigger(event, active, made)
+        flows = active.flows_for(event) if trigger is not None else []
+        if trigger is None:
+            return made
+        if not flows:
+            made.outcome = "no flow for it"
+        for flow in flows:
+            run = start(flow, trigger, active.settings)
+            try:
+                prepare(run)
+            except Stop as stop:
+                run.next_step = -1
+                run.scope["stopped"] = str(stop)
+            made.runs.append(run)
+    except (*REFUSALS, Unreadable) as error:
+        made.refusal = error
+    return made
+
+
+def _trigger(event: Event, active: Active, made: Prepared) -> Trigger | None:
+    """What starts the runs of an event; None for a hint, which only asks for a read, and for the end of a connection."""
+    info = active.settings.roles.connections.get(event.connection_id or 0)
+    if event.kind == "manual":
+        record = payload.decode(event.body or b"null")
+        return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record)
+    if info is None:
+        raise Parked("connection.unknown", f"connection {event.connection_id} is not there")
+    if event.kind in READ_KINDS:
+        record = payload.decode(event.reads or b"null")
+        if record is None:
+            raise Parked("record.gone", f"{event.record} {event.record_id} is no longer at {info.name}")
+    else:
+        connector = active.settings.roles.connector(info)
+        found = _decoded(connector, event, info)
+        if found.disconnect:
+            made.disconnect, made.outcome = True, "the system ended the connection"
+            return None
+        if found.hint:
+            made.hint, made.outcome = (
+                (found.record, (found.ordering_key or ":").partition(":")[2]),
+                "read asked for",
+            )
+            return None
+        record = found.data
+    name = f"{info.connector}.{event.record}"
+    key = event.ordering_key
+    return Trigger(event.seq, name, key, key, record, info, read=event.kind in READ_KINDS)
+
+
+def _decoded(connector: Connector, event: Event, info: ConnectionInfo) -> reads.Decoded:
+    """What a webhook says. Raises: Unreadable, also where a connector's code stumbles over a body it did not expect."""
+    try:
+        return reads.decode(connector, event.topic, {}, event.body or b"", info.settings)
+    except Unreadable:
+        raise
+    except Exception as error:
+        _log.exception("decode failed", connector=connector.name, topic=event.topic, event=event.seq)
+        raise Unreadable(f"{connector.name} cannot read this {event.topic}: {type(error).__name__}: {error}") from error
