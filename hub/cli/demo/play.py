@@ -40,18 +40,19 @@ class Play:
 
     def run(self) -> None:
         """All acts. Raises: DemoFailed."""
-        self._act("sandboxes of Shopify, QuickBooks, ShipBob and mail are up", self._sandboxes)
-        self._act("a fresh hub is up, in a home of its own", self._hub)
-        self._act("apps connected: OAuth at Shopify and QuickBooks, a token at ShipBob", self._connect)
-        self._act("catalogue and opening stock imported from XLSX, the shop's quantities adopted", self._import)
-        self._act("orders placed, paid, cancelled and edited at the shop", self._orders)
-        self._act("a poll finds the orders whose webhooks were lost", self._poll)
-        self._act("goods shipped by ShipBob, tracking back to the shop", self._ship)
-        self._act("refunds at the shop after delivery", self._refunds)
+        self.act("sandboxes of Shopify, QuickBooks, ShipBob and mail are up", self._sandboxes)
+        self.act("a fresh hub is up, in a home of its own", self._hub)
+        self.act("apps connected: OAuth at Shopify and QuickBooks, a token at ShipBob", self._connect)
+        self.act("catalogue and opening stock imported from XLSX, the shop's quantities adopted", self._import)
+        self.act("orders placed, paid, cancelled and edited at the shop", self._orders)
+        self.act("a poll finds the orders whose webhooks were lost", self._poll)
+        self.act("goods shipped by ShipBob, tracking back to the shop", self._ship)
+        self.act("refunds at the shop after delivery", self._refunds)
         self.questions = self.stage.hub("GET", "/api/questions", params={"state": "open", "limit": 500})["items"]
-        self._act("goods received: stock up, waiting orders go on, the shop is told", self._receipt)
+        self.act("goods received: stock up, waiting orders go on, the shop is told", self._receipt)
 
-    def _act(self, name: str, work: Callable[[], str]) -> None:
+    def act(self, name: str, work: Callable[[], str]) -> None:
+        """Does one act and notes what it did."""
         self.tell(name)
         began = time.monotonic()
         count = work()
@@ -182,14 +183,14 @@ class Play:
     def _settle(self) -> None:
         """Until nothing moves: the shop's webhooks are out, the hub is idle, and nothing came of it meanwhile."""
         for _ in range(20):
-            self.stage.sandbox("shopify", "drain", {"timeout": 30})
+            drained = self.stage.sandbox("shopify", "drain", {"timeout": 30})["drained"]
             self.stage.wait_idle()
             before = self.stage.hub("GET", "/api/status")
             state = self.stage.sandbox("shipbob", "state")
             waiting = any(each["state"] == "pending" for each in state["deliveries"])
             self.stage.sandbox("shopify", "drain", {"timeout": 30})
             self.stage.wait_idle()
-            if not waiting and self.stage.hub("GET", "/api/status") == before:
+            if drained and not waiting and self.stage.hub("GET", "/api/status") == before:
                 return
         raise DemoFailed("the hub and the sandboxes do not come to rest")
 

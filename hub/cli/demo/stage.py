@@ -72,6 +72,10 @@ class Stage:
                 process.wait()
         self._processes.clear()
 
+    def process(self, name: str) -> subprocess.Popen[str]:
+        """The process of the `hub` or of the `sandboxes`."""
+        return self._processes[name]
+
     # -- processes ----------------------------------------------------------------------------------------------
 
     def start_sandboxes(self, products: list[dict[str, Any]]) -> None:
