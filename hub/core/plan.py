@@ -93,6 +93,10 @@ class Plan:
             self.preload(source, [key])
         return known[key]
 
+    def known(self, source: Source) -> Mapping[Any, Row]:
+        """The rows of a source that the plan has seen or put, without reading any."""
+        return {key: row for key, row in self._state.get(source.name, {}).items() if row is not None}
+
     # -- changing -----------------------------------------------------------------------------------------------
 
     def put(self, source: Source, key: Key, row: Row | None) -> None:

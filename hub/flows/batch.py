@@ -135,7 +135,7 @@ class Batch:
                 plan = self._plan(connection, claimed, prepared, active)
                 outcomes = self._apply_all(prepared, plan, active, parked)
             plan.write(connection, WRITE_ORDER)
-            outbox_plan.release_waiting(connection, claimed.merchant_id)
+            outbox_plan.settle(connection, plan)
             claim.finish(connection, claimed.events, [(o.state, o.reason) for o in outcomes], plan.now)
         return outcomes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from hub.connect.tables import Binding
 from hub.connect.tables import Connection as ConnectionTable
+from hub.core.reading import among
 from hub.outbox import bodies, stock_levels
-from hub.outbox.plan import DELIVERY
+from hub.outbox.plan import DELIVERY, REFERENCE
 from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
@@ -70,7 +71,7 @@ def _due_statement() -> sa.Select[Any]:
         sa.text("earlier.state IN ('planned', 'retry', 'sending', 'waiting')"),
         earlier.c.connection_id == DELIVERY.c.connection_id,
         earlier.c.ordering_key == DELIVERY.c.ordering_key,
-        earlier.c.id < DELIVERY.c.id,
+        sa.tuple_(earlier.c.created_at, earlier.c.id) < sa.tuple_(DELIVERY.c.created_at, DELIVERY.c.id),
         earlier.c.state.in_(_HOLDING),
     )
     return (
@@ -82,13 +83,24 @@ def _due_statement() -> sa.Select[Any]:
             DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger),
             ~before,
         )
-        .order_by(DELIVERY.c.id)
+        # by id alone only within one process: each takes its ids from blocks of its own
+        .order_by(DELIVERY.c.created_at, DELIVERY.c.id)
         .limit(sa.bindparam("limit", type_=sa.Integer))
     )
 
 
 # built once: building them takes longer than running them
 _DUE_FIRST = _due_statement()
+_STILL_DUE = (
+    sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
+    .where(
+        among(DELIVERY.c.id),
+        DELIVERY.c.state.in_(_DUE),
+        DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger),
+    )
+    .order_by(DELIVERY.c.created_at, DELIVERY.c.id)
+    .with_for_update(skip_locked=True)  # says nothing on SQLite, whose writers are one at a time
+)
 _LIVE = (
     sa.select(_CONNECTION.c.id)
     .where(_CONNECTION.c.mode == "live", _CONNECTION.c.status != "reconnect_needed")
@@ -120,19 +132,37 @@ def due(connection: Connection, connection_id: int, now: int, limit: int) -> lis
     return list(connection.execute(_DUE_FIRST, {"connection_id": connection_id, "now": now, "limit": limit}))
 
 
-def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) -> list[Sending]:
-    """Marks deliveries as being sent and freezes what is sent. A state delivery with nothing to send is superseded."""
+@dataclass(frozen=True)
+class Claimed:
+    """What is to be sent, and what cannot be sent as it is (rows with the reason)."""
+
+    sendings: list[Sending]
+    refused: list[tuple[Any, str]]
+
+
+def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) -> Claimed:
+    """Marks deliveries as being sent and freezes what is sent. What another worker took since the rows were read, or a
+    person dropped, is left alone. A state delivery with nothing to send is superseded."""
+    rows = connection.execute(_STILL_DUE, {"keys": [row.id for row in rows], "now": now}).all()
     external_ids = _external_ids(connection, rows)
-    claimed, changes, nothing = [], [], []
+    sendings, changes, nothing = [], [], []
+    refused: list[tuple[Any, str]] = []
     for row in rows:
         frozen = row.frozen_body
         if frozen is None:
-            frozen = _state_body(connection, row) if row.is_state else _resolved(row, external_ids)
+            try:
+                frozen = _state_body(connection, row) if row.is_state else _resolved(row, external_ids)
+            except _NotBound as missing:
+                _wait_for(connection, row, missing.references)
+                continue
+            except (bodies.BodyError, ValueError) as error:
+                refused.append((row, f"it cannot be sent as it is: {error}"))
+                continue
         if frozen is None:
             nothing.append(row.id)
             continue
         vendor_key = row.frozen_key or vendor_key_of(row, frozen)
-        claimed.append(
+        sendings.append(
             Sending(
                 row.id,
                 row.merchant_id,
@@ -171,7 +201,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 finished_at=now,
             )
         )
-    return claimed
+    return Claimed(sendings, refused)
 
 
 def vendor_key_of(row: Any, frozen: bytes) -> str:
@@ -199,11 +229,39 @@ def _external_ids(connection: Connection, rows: Sequence[Any]) -> Mapping[tuple[
     return {(row.connection_id, row.kind, row.our_id): row.external_id for row in found}
 
 
+class _NotBound(Exception):
+    """What a body refers to is not bound, or no longer."""
+
+    def __init__(self, references: list[bodies.Reference]) -> None:
+        super().__init__(", ".join(f"{ref.kind} {ref.key}" for ref in references))
+        self.references = references
+
+
 def _resolved(row: Any, external_ids: Mapping[tuple[int, str, str], str]) -> bytes:
     if b'"$ref"' not in row.body:
         return bytes(row.body)
-    lookup: Callable[[str, str], str] = lambda kind, key: external_ids[(row.connection_id, kind, key)]  # noqa: E731
-    return bodies.encode(bodies.resolve(bodies.decode(row.body), lookup))
+    body = bodies.decode(row.body)
+    missing = [ref for ref in bodies.references(body) if (row.connection_id, ref.kind, ref.key) not in external_ids]
+    if missing:
+        raise _NotBound(missing)
+    return bodies.encode(bodies.resolve(body, lambda kind, key: external_ids[(row.connection_id, kind, key)]))
+
+
+def _wait_for(connection: Connection, row: Any, missing: Sequence[bodies.Reference]) -> None:
+    connection.execute(
+        REFERENCE.insert(),
+        [
+            {
+                "merchant_id": row.merchant_id,
+                "connection_id": row.connection_id,
+                "delivery_id": row.id,
+                "kind": kind,
+                "key": key,
+            }
+            for kind, key in dict.fromkeys((ref.kind, ref.key) for ref in missing)
+        ],
+    )
+    connection.execute(DELIVERY.update().where(DELIVERY.c.id == row.id).values(state=DeliveryState.WAITING))
 
 
 def _state_body(connection: Connection, row: Any) -> bytes | None:
@@ -218,14 +276,14 @@ def _state_body(connection: Connection, row: Any) -> bytes | None:
     return None if level.right else bodies.encode(level.body())
 
 
-def recover(connection: Connection, owner: str | None, now: int) -> list[Any]:
+def recover(connection: Connection, owner: str | None, now: int, sending: Collection[int] = ()) -> list[Any]:
     """Deliveries found in `sending` whose sender is gone follow the ladder of their operation: they go back to `retry`,
     where the key, the look-up or the compare-and-set makes them safe. Those with ladder `none` are returned: nobody can
-    know whether they went out. `owner` null: only leases that ran out."""
+    know whether they went out. `owner` null: only leases that ran out. `sending`: those that this process still sends."""
     gone = DELIVERY.c.lease_until <= now
     if owner is not None:
         gone = sa.or_(gone, DELIVERY.c.lease_owner != owner)
-    found = sa.and_(_OPEN, DELIVERY.c.state == DeliveryState.SENDING, gone)
+    found = sa.and_(_OPEN, DELIVERY.c.state == DeliveryState.SENDING, gone, DELIVERY.c.id.not_in(list(sending)))
     connection.execute(
         DELIVERY.update()
         .where(found, DELIVERY.c.ladder != "none")
@@ -236,8 +294,6 @@ def recover(connection: Connection, owner: str | None, now: int) -> list[Any]:
             reason="the sender stopped while it was being sent",
         )
     )
-    return list(
-        connection.execute(
-            sa.select(DELIVERY.c.id, DELIVERY.c.merchant_id, DELIVERY.c.operation, DELIVERY.c.key).where(found)
-        )
-    )
+    columns = ("id", "merchant_id", "operation", "key", "attempts")
+    unproven = sa.select(*(DELIVERY.c[name] for name in columns)).where(found).with_for_update(skip_locked=True)
+    return list(connection.execute(unproven))

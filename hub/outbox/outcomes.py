@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import Connection
 
 from hub.connect import operations
-from hub.connect.links import Links
+from hub.connect.manifest import Operation
 from hub.connect.tables import Binding
-from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
 from hub.core.plan import Plan
 from hub.core.reading import among, rows_in
 from hub.db.engine import Ids
 from hub.db.inserts import insert_rows
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
+from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.outbox import bodies, effects, stock_levels
 from hub.outbox.claim import Sending
 from hub.outbox.plan import DELIVERY, release_waiting
 from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
-_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _WHERE = (
     _BINDING.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
     _BINDING.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
@@ -35,7 +35,7 @@ _BY_OURS = sa.select(_BINDING.c.our_id).where(*_WHERE, among(_BINDING.c.our_id))
 _BY_THEIRS = sa.select(_BINDING.c.external_id).where(*_WHERE, among(_BINDING.c.external_id))
 _CONFIRM = (
     DELIVERY.update()
-    .where(DELIVERY.c.id == sa.bindparam("_id"), DELIVERY.c.state == DeliveryState.SENDING)
+    .where(DELIVERY.c.id == sa.bindparam("_id"))
     .values(
         state=DeliveryState.CONFIRMED,
         external_id=sa.bindparam("_external_id"),
@@ -43,6 +43,12 @@ _CONFIRM = (
         finished_at=sa.bindparam("_now", type_=sa.BigInteger),
     )
 )
+_SENDING_NOW = (
+    sa.select(DELIVERY.c.id, DELIVERY.c.attempts)
+    .where(among(DELIVERY.c.id), DELIVERY.c.state == DeliveryState.SENDING)
+    .with_for_update()  # says nothing on SQLite
+)
+_log = structlog.get_logger("hub.outbox")
 #: waits between attempts in seconds; the last one goes on for ever
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900, 3600)
 #: after this many attempts a person is told, while the hub goes on trying
@@ -51,29 +57,32 @@ TELL_AFTER = 6
 MAX_STALE = 3
 
 
-def commit(
-    connection: Connection,
-    ids: Ids,
-    vault: Vault,
-    links: Links,
-    results: Sequence[tuple[Sending, operations.Outcome]],
-    now: int,
-) -> set[int]:
+@dataclass(frozen=True)
+class Result:
+    """What came of one attempt. `spec` is the operation; null when it was not even found."""
+
+    sending: Sending
+    outcome: operations.Outcome
+    spec: Operation | None
+
+
+def commit(connection: Connection, ids: Ids, vault: Vault, results: Sequence[Result], now: int) -> set[int]:
     """Writes the outcomes of attempts. Returns the connections whose pending orders are to be imported (stale pushes)."""
-    by_merchant: dict[int, list[tuple[Sending, operations.Outcome]]] = {}
-    for sending, outcome in results:
-        by_merchant.setdefault(sending.merchant_id, []).append((sending, outcome))
+    by_merchant: dict[int, list[Result]] = {}
+    for result in _ours(connection, results):
+        by_merchant.setdefault(result.sending.merchant_id, []).append(result)
     stale: set[int] = set()
     for merchant_id, group in by_merchant.items():
         plan = Plan(merchant_id, connection, ids, now)
-        confirmed: list[tuple[Sending, operations.Confirmed]] = []
-        for sending, outcome in group:
+        confirmed: list[Result] = []
+        for result in group:
+            sending, outcome = result.sending, result.outcome
             match outcome:
-                case operations.Confirmed() if links.open(sending.connection_id).operation(sending.operation).read:
+                case operations.Confirmed() if result.spec is not None and result.spec.read:
                     # a look changes nothing over there: no effect, nothing to log
                     _set(connection, sending, state=DeliveryState.SUPERSEDED, reason="as expected", finished_at=now)
                 case operations.Confirmed():
-                    confirmed.append((sending, outcome))
+                    confirmed.append(result)
                     _resolve(plan, sending)
                 case operations.Retry():
                     _retry(connection, plan, sending, outcome, now)
@@ -85,38 +94,55 @@ def commit(
                     stale.add(sending.connection_id)
                     _stale(connection, plan, sending, outcome, now)
                 case operations.NeedsReconnect():
-                    _reconnect(connection, plan, sending, outcome, now)
+                    _set(connection, sending, state=DeliveryState.RETRY, next_attempt_at=now, reason=outcome.reason)
+                    ask_to_reconnect(plan, sending.connection_id, outcome.reason)
         if confirmed:
             key = vault.data_key(connection, merchant_id, "chain")
-            logged = _confirm(connection, ids, links, confirmed, now)
+            logged = _confirm(connection, ids, plan, confirmed, now)
             effects.append(connection, merchant_id, logged, key=(key.id, key.key), now=now)
             release_waiting(connection, merchant_id)
-        plan.write(connection, (QUESTION,))
+        plan.write(connection, (QUESTION, CONNECTION))
     return stale
 
 
+def _ours(connection: Connection, results: Sequence[Result]) -> list[Result]:
+    """Those that are still being sent by the attempt that the result is of. A sender that was away for longer than its
+    lease comes too late: another has taken the delivery over since, by its ladder."""
+    rows = rows_in(connection, _SENDING_NOW, [result.sending.id for result in results])
+    attempt = {row["id"]: row["attempts"] for row in rows}
+    ours = []
+    for result in results:
+        if attempt.get(result.sending.id) == result.sending.attempts + 1:
+            ours.append(result)
+        else:
+            _log.warning("outcome too late", delivery=result.sending.id, outcome=type(result.outcome).__name__)
+    return ours
+
+
 def _resolve(plan: Plan, sending: Sending) -> None:
-    """A delivery that went through in the end closes the question that told of its failures."""
+    """A delivery that is over closes the question that told of its failures."""
     if sending.attempts >= TELL_AFTER:
         resolve_question(plan, kind="delivery.failing", subject=f"delivery:{sending.id}")
 
 
 def _confirm(
-    connection: Connection, ids: Ids, links: Links, group: Sequence[tuple[Sending, operations.Confirmed]], now: int
+    connection: Connection, ids: Ids, plan: Plan, group: Sequence[Result], now: int
 ) -> list[effects.Confirmed]:
     """Marks deliveries as confirmed and stores which remote records are ours."""
-    found = connection.execute(
-        _CONFIRM,
-        [{"_id": sending.id, "_external_id": outcome.external_id, "_now": now} for sending, outcome in group],
-    ).rowcount
-    if found != len(group):
-        raise RuntimeError("a delivery that was confirmed is no longer being sent by us")
-    bindings = []
-    for sending, outcome in group:
-        kind = links.open(sending.connection_id).operation(sending.operation).binds
-        if kind and outcome.external_id is not None:
+    made: list[tuple[Sending, str | None]] = [
+        (result.sending, result.outcome.external_id)
+        for result in group
+        if isinstance(result.outcome, operations.Confirmed)
+    ]
+    connection.execute(
+        _CONFIRM, [{"_id": sending.id, "_external_id": external_id, "_now": now} for sending, external_id in made]
+    )
+    bindings: dict[Bound, Sending] = {}
+    for result, (sending, external_id) in zip(group, made, strict=True):
+        kind = None if result.spec is None else result.spec.binds
+        if kind and external_id is not None:
             our_id = sending.key.removeprefix(f"{kind}:")
-            bindings.append(Bound(sending.merchant_id, sending.connection_id, kind, our_id, outcome.external_id))
+            bindings[Bound(sending.merchant_id, sending.connection_id, kind, our_id, external_id)] = sending
         if sending.is_state:
             stock_levels.acknowledged(
                 connection,
@@ -125,7 +151,17 @@ def _confirm(
                 int(sending.key.removeprefix("item:")),
                 bodies.decode(sending.body),
             )
-    bind(connection, ids, bindings)
+    for taken in bind(connection, ids, list(bindings)):
+        sending = bindings[taken]
+        raise_question(
+            plan,
+            kind="binding.taken",
+            subject=f"delivery:{sending.id}",
+            reason=f"{sending.operation} {sending.key} was answered with {taken.kind} {taken.external_id}, which is another "
+            f"{taken.kind} of ours already: what refers to it waits. Tell them apart there, then send it again.",
+            details={"operation": sending.operation, "key": sending.key, "external_id": taken.external_id},
+            delivery_id=sending.id,
+        )
     return [
         effects.Confirmed(
             sending.id,
@@ -133,10 +169,10 @@ def _confirm(
             sending.operation,
             sending.key,
             sending.version,
-            outcome.external_id,
+            external_id,
             bodies.digest(sending.body),
         )
-        for sending, outcome in group
+        for sending, external_id in made
     ]
 
 
@@ -151,12 +187,13 @@ class Bound:
     external_id: str
 
 
-def bind(connection: Connection, ids: Ids, bindings: Sequence[Bound]) -> None:
-    """Stores which remote records are ours, each once: what is bound already, on either side, stays as it is."""
+def bind(connection: Connection, ids: Ids, bindings: Sequence[Bound]) -> list[Bound]:
+    """Stores which remote records are ours, each once: what is bound already, on either side, stays as it is. Returns
+    those whose remote record is another of ours."""
     groups: dict[tuple[int, int, str], list[Bound]] = {}
     for each in bindings:
         groups.setdefault((each.merchant_id, each.connection_id, each.kind), []).append(each)
-    rows = []
+    rows, taken = [], []
     for (merchant_id, connection_id, kind), group in groups.items():
         where = {"merchant_id": merchant_id, "connection_id": connection_id, "kind": kind}
         ours = {row["our_id"] for row in rows_in(connection, _BY_OURS, [each.our_id for each in group], **where)}
@@ -164,20 +201,18 @@ def bind(connection: Connection, ids: Ids, bindings: Sequence[Bound]) -> None:
             row["external_id"] for row in rows_in(connection, _BY_THEIRS, [each.external_id for each in group], **where)
         }
         for each in group:
-            if each.our_id not in ours and each.external_id not in theirs:
-                ours.add(each.our_id)
-                theirs.add(each.external_id)
-                rows.append(
-                    {
-                        "id": ids.next(),
-                        **where,
-                        "our_id": each.our_id,
-                        "external_id": each.external_id,
-                        "our_kind": kind,
-                    }
-                )
+            if each.our_id in ours:
+                continue
+            if each.external_id in theirs:
+                taken.append(each)
+                continue
+            ours.add(each.our_id)
+            theirs.add(each.external_id)
+            bound = {"our_id": each.our_id, "external_id": each.external_id, "our_kind": kind}
+            rows.append({"id": ids.next(), **where, **bound})
     if rows:
         insert_rows(connection, _BINDING, rows)
+    return taken
 
 
 def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Retry, now: int) -> None:
@@ -211,10 +246,19 @@ def park_unproven(connection: Connection, ids: Ids, rows: Sequence[Any], now: in
         plan.write(connection, (QUESTION,))
 
 
+def park_refused(connection: Connection, ids: Ids, refused: Sequence[tuple[Any, str]], now: int) -> None:
+    """Deliveries that could not even be put together: rejected before anything was sent."""
+    for row, reason in refused:
+        plan = Plan(row.merchant_id, connection, ids, now)
+        _park(connection, plan, row, DeliveryState.REJECTED, reason, None, now)
+        plan.write(connection, (QUESTION,))
+
+
 def _park(
     connection: Connection, plan: Plan, sending: Any, state: DeliveryState, reason: str, detail: Any, now: int
 ) -> None:
     _set(connection, sending, state=state, reason=reason, finished_at=now)
+    _resolve(plan, sending)
     answers = [{"answer": "resend", "text": "Send it again"}, {"answer": "drop", "text": "Do not send it"}]
     if state == DeliveryState.UNCERTAIN:
         answers.insert(0, {"answer": "confirmed", "needs": "external_id", "text": "It is there: give its id"})
@@ -233,6 +277,21 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
     """The shop has another number than we reckoned. First its pending orders are imported and the number is computed
     again; what they do not explain is a question, and the key waits."""
     sent = bodies.decode(sending.body)
+    if outcome.found is None:
+        # nothing to ask about: what the shop shows could not be read
+        reason = f"{outcome.reason}; what is there could not be read"
+        wait = BACKOFF_S[min(sending.attempts, len(BACKOFF_S) - 1)]
+        at = now + wait * 1_000_000
+        _set(
+            connection,
+            sending,
+            state=DeliveryState.RETRY,
+            frozen_body=None,
+            frozen_key=None,
+            next_attempt_at=at,
+            reason=reason,
+        )
+        return
     if sending.stale + 1 < MAX_STALE:
         _set(
             connection,
@@ -274,25 +333,5 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
     )
 
 
-def _reconnect(
-    connection: Connection, plan: Plan, sending: Sending, outcome: operations.NeedsReconnect, now: int
-) -> None:
-    _set(connection, sending, state=DeliveryState.RETRY, next_attempt_at=now, reason=outcome.reason)
-    connection.execute(
-        _CONNECTION.update().where(_CONNECTION.c.id == sending.connection_id).values(status="reconnect_needed")
-    )
-    raise_question(
-        plan,
-        kind="connection.reconnect",
-        subject=f"connection:{sending.connection_id}",
-        reason=f"the connection has to be connected again: {outcome.reason}. Its deliveries wait.",
-        details={"connection_id": sending.connection_id},
-    )
-
-
 def _set(connection: Connection, sending: Any, **values: Any) -> None:
-    found = connection.execute(
-        DELIVERY.update().where(DELIVERY.c.id == sending.id, DELIVERY.c.state == DeliveryState.SENDING).values(values)
-    ).rowcount
-    if found != 1:
-        raise RuntimeError(f"delivery {sending.id} is no longer being sent by us")
+    connection.execute(DELIVERY.update().where(DELIVERY.c.id == sending.id).values(values))

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from hub.connect.tables import Binding
 from hub.core.plan import Plan, Row, Source
 from hub.core.reading import among, rows_in
+from hub.db.inserts import insert_rows
 from hub.outbox import bodies
 from hub.outbox.tables import Delivery, DeliveryReference, DeliveryState
 
@@ -19,6 +20,8 @@ DELIVERY = Delivery.__table__  # type: ignore[attr-defined]
 REFERENCE = DeliveryReference.__table__  # type: ignore[attr-defined]
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
 WRITE_ORDER = (DELIVERY, REFERENCE)
+#: the condition of the partial indexes, word for word
+_OPEN = sa.text("delivery.state IN ('planned', 'retry', 'sending', 'waiting')")
 _KNOWN = ("id", "state", "body_hash", "version", "is_ensure", "is_state")
 
 
@@ -40,7 +43,10 @@ class Target:
 _MERCHANT: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
 _CONNECTION: sa.BindParameter[int] = sa.bindparam("connection_id", type_=sa.BigInteger)
 _BY_KEY = (
-    sa.select(*(DELIVERY.c[name] for name in (*_KNOWN, "operation", "key")))
+    sa.select(
+        *(DELIVERY.c[name] for name in (*_KNOWN, "operation", "key")),
+        DELIVERY.c.frozen_body.is_not(None).label("frozen"),
+    )
     .where(
         DELIVERY.c.merchant_id == _MERCHANT,
         DELIVERY.c.connection_id == _CONNECTION,
@@ -90,6 +96,12 @@ DELIVERIES = Source("delivery", _load_deliveries)
 BINDINGS = Source("binding", _load_bindings)
 
 
+#: state deliveries that a change was merged into: the row to insert should they be sent before the plan is written
+MERGED = Source("merged_delivery", lambda _connection, _merchant_id, _keys: {})
+#: states of a delivery whose content is not fixed yet
+_UNSENT = (DeliveryState.PLANNED, DeliveryState.RETRY, DeliveryState.WAITING)
+
+
 def plan_delivery(
     plan: Plan,
     target: Target,
@@ -109,46 +121,50 @@ def plan_delivery(
     digest = None if text is None else bodies.digest(text)
     where = (target.connection_id, target.operation, key)
     known = plan.get(DELIVERIES, where)
-    version = 0
-    if known is not None:
-        if target.is_state:
-            if known["state"] in (DeliveryState.PLANNED, DeliveryState.RETRY, DeliveryState.WAITING):
-                return int(known["id"])
-            version = known["version"] + 1
-        else:
-            if not is_ensure and known["body_hash"] != digest:
-                raise DeliveryConflict(
-                    f"{target.operation} {key} is planned already with other content (delivery {known['id']})"
-                )
+    version = 0 if known is None else known["version"] + 1
+    merges = False
+    if known is not None and target.is_state:
+        # what was frozen for a first attempt is sent again as it is
+        merges = known["state"] in _UNSENT and not known.get("frozen")
+    elif known is not None:
+        if not is_ensure and known["body_hash"] != digest:
+            raise DeliveryConflict(
+                f"{target.operation} {key} is planned already with other content (delivery {known['id']})"
+            )
+        # what was only observed is not there: it has to be made for those that refer to it now
+        if not (is_ensure and known["state"] == DeliveryState.OBSERVED and target.mode != "observe"):
             return int(known["id"])
     has_references = text is not None and b'"$ref"' in text
     needed: list[bodies.Reference] = list(bodies.references(body)) if has_references else []
     missing = _plan_references(plan, target, needed, event_seq, run_id)
     state = DeliveryState.WAITING if missing else DeliveryState.PLANNED
-    row = plan.insert(
-        DELIVERY,
-        {
-            "connection_id": target.connection_id,
-            "operation": target.operation,
-            "key": key,
-            "version": version,
-            "ladder": target.ladder,
-            "is_state": target.is_state,
-            "is_ensure": is_ensure,
-            "ordering_key": ordering_key,
-            "body": text,
-            "body_hash": digest,
-            "state": (DeliveryState.OBSERVED if target.mode == "observe" else state).value,
-            "attempts": 0,
-            "stale": 0,
-            "maybe_sent": False,
-            "next_attempt_at": 0,
-            "lease_until": 0,
-            "event_seq": event_seq,
-            "run_id": run_id,
-            "created_at": plan.now,
-        },
-    )
+    if target.mode == "observe":
+        state, missing = DeliveryState.OBSERVED, []
+    row: Row = {
+        "connection_id": target.connection_id,
+        "operation": target.operation,
+        "key": key,
+        "version": version,
+        "ladder": target.ladder,
+        "is_state": target.is_state,
+        "is_ensure": is_ensure,
+        "ordering_key": ordering_key,
+        "body": text,
+        "body_hash": digest,
+        "state": state.value,
+        "attempts": 0,
+        "stale": 0,
+        "maybe_sent": False,
+        "next_attempt_at": 0,
+        "lease_until": 0,
+        "event_seq": event_seq,
+        "run_id": run_id,
+        "created_at": plan.now,
+    }
+    if merges and known is not None:
+        plan.put(MERGED, known["id"], row)
+        return int(known["id"])
+    plan.insert(DELIVERY, row)
     plan.put(DELIVERIES, where, row)
     for kind, ref_key in missing:
         plan.insert(
@@ -182,9 +198,40 @@ def _plan_references(
     return list(missing)
 
 
-def release_waiting(connection: Connection, merchant_id: int | None = None) -> int:
+def settle(connection: Connection, plan: Plan) -> None:
+    """After a plan was written, in its transaction: what was planned beside senders that went on meanwhile is put right."""
+    _replan_sent(connection, plan)
+    release_waiting(connection, plan.merchant_id)
+
+
+def _replan_sent(connection: Connection, plan: Plan) -> None:
+    """A state delivery that was taken for sending after the plan read it carries the number of before: the change needs
+    one of its own. Those still unsent stay locked until the commit, so that their number is computed after it."""
+    merged = plan.known(MERGED)
+    if not merged:
+        return
+    unsent = {row["id"] for row in rows_in(connection, _UNSENT_NOW, list(merged))}
+    rows = [
+        {"id": plan.ids.next(), "merchant_id": plan.merchant_id, **row}
+        for id, row in merged.items()
+        if id not in unsent
+    ]
+    if rows:
+        insert_rows(connection, DELIVERY, rows)
+
+
+_UNSENT_NOW = (
+    sa.select(DELIVERY.c.id)
+    .where(among(DELIVERY.c.id), DELIVERY.c.state.in_(_UNSENT), DELIVERY.c.frozen_body.is_(None))
+    .with_for_update()  # says nothing on SQLite, whose writers are one at a time
+)
+
+
+def release_waiting(connection: Connection, merchant_id: int | None = None, *, everything: bool = False) -> int:
     """Moves deliveries whose references all exist now from waiting to planned. Run after each batch and by the sweeper:
-    a binding may be stored at the same moment as a delivery that needs it. Returns how many were released."""
+    a binding may be stored at the same moment as a delivery that needs it. Returns how many were released.
+
+    `everything`: also those with no reference left, whose last two were bound by two transactions at once."""
     bound = sa.exists().where(
         _BINDING.c.merchant_id == REFERENCE.c.merchant_id,
         _BINDING.c.connection_id == REFERENCE.c.connection_id,
@@ -193,11 +240,13 @@ def release_waiting(connection: Connection, merchant_id: int | None = None) -> i
     )
     mine = REFERENCE.c.merchant_id == merchant_id if merchant_id is not None else sa.true()
     freed = set(connection.execute(REFERENCE.delete().where(mine, bound).returning(REFERENCE.c.delivery_id)).scalars())
-    if not freed:
+    if not freed and not everything:
         return 0
     still = sa.exists().where(REFERENCE.c.delivery_id == DELIVERY.c.id)
+    # a state delivery waits for a person, not for a reference
+    which = DELIVERY.c.is_state.is_(False) if everything else DELIVERY.c.id.in_(sorted(freed))
     return connection.execute(
         DELIVERY.update()
-        .where(DELIVERY.c.id.in_(sorted(freed)), DELIVERY.c.state == DeliveryState.WAITING, ~still)
+        .where(_OPEN, which, DELIVERY.c.state == DeliveryState.WAITING, ~still)
         .values(state=DeliveryState.PLANNED)
     ).rowcount

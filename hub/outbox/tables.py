@@ -35,6 +35,7 @@ class Delivery(SQLModel, table=True):
         Index(
             "delivery_open",
             "connection_id",
+            "created_at",
             "id",
             sqlite_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
             postgresql_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
@@ -43,6 +44,7 @@ class Delivery(SQLModel, table=True):
             "delivery_open_key",
             "connection_id",
             "ordering_key",
+            "created_at",
             "id",
             sqlite_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
             postgresql_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),

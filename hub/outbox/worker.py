@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -18,24 +17,18 @@ from sqlalchemy import Connection
 
 from hub.connect import operations
 from hub.connect.links import Links
+from hub.connect.manifest import Operation
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
-from hub.db.engine import Database
+from hub.db.engine import Database, Unavailable
 from hub.db.types import now_us
 from hub.outbox import claim, outcomes
+from hub.outbox.outcomes import Result
 from hub.outbox.plan import DELIVERY, release_waiting
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.outbox")
 _GATHER_S = 0.04
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one attempt."""
-
-    sending: claim.Sending
-    outcome: operations.Outcome
 
 
 class Outbox:
@@ -64,7 +57,8 @@ class Outbox:
         self._import_pending = import_pending
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox")
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-        self._in_flight: Counter[int] = Counter()
+        #: connection of each delivery that is being sent by us, or whose outcome is not committed yet
+        self._in_flight: dict[int, int] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -85,7 +79,10 @@ class Outbox:
         if self._thread is not None:
             self._thread.join(30)
         self._pool.shutdown(wait=True)
-        self._commit(self._drain(), [])
+        try:
+            self._commit(self._drain(), [])
+        except Exception:  # noqa: BLE001 - what was sent is found in `sending` at the next start
+            _log.exception("the last outcomes were not stored")
 
     def run_until_idle(self) -> int:
         """Sends everything that is due now in this thread's time; for tests, simulation and the CLI. Returns attempts."""
@@ -93,7 +90,7 @@ class Outbox:
         while True:
             count = self.step()
             attempts += count
-            if not self._in_flight.total() and self._results.empty() and not count:
+            if not len(self._in_flight) and self._results.empty() and not count:
                 return attempts
             if not count:
                 self._wake.wait(0.05)
@@ -119,7 +116,7 @@ class Outbox:
         until = time.monotonic() + _GATHER_S
         while not self._stopping.is_set():
             left = until - time.monotonic()
-            enough = min(self._in_flight.total(), self._threads // 2)
+            enough = min(len(self._in_flight), self._threads // 2)
             if left <= 0 or (enough and self._results.qsize() >= enough):
                 return
             self._wake.wait(left)
@@ -136,26 +133,42 @@ class Outbox:
             return 0
         try:
             claimed = self._commit(results, rows)
-        except BaseException:
-            # nothing was written: what came of the attempts is kept for the next step
-            for result in results:
-                self._results.put(result)
+        except Exception as error:
+            self._put_back(results, error)
             raise
         for sending in claimed:
-            self._in_flight[sending.connection_id] += 1
+            self._in_flight[sending.id] = sending.connection_id
             self._pool.submit(self._send, sending)
         return len(rows)
+
+    def _put_back(self, results: Sequence[Result], error: Exception) -> None:
+        """Nothing was written. What came of the attempts is kept for the next step; what the database refuses even alone
+        is left in `sending`, where its ladder decides when the lease has run out."""
+        if not isinstance(error, Unavailable) and len(results) > 1:
+            for result in results:
+                try:
+                    self._commit([result], [])
+                except Exception as refused:  # noqa: BLE001 - the others go on
+                    self._put_back([result], refused)
+        elif isinstance(error, Unavailable):
+            for result in results:
+                self._results.put(result)
+        else:
+            for result in results:
+                _log.error("outcome refused", delivery=result.sending.id, reason=type(error).__name__)
+                self._in_flight.pop(result.sending.id, None)
 
     def _due(self, connection: Connection, now: int) -> list[Any]:
         """What is due, no more than there are threads for: what is marked as being sent is really being sent."""
         per_connection = []
+        busy = Counter(self._in_flight.values())
         for connection_id in claim.live_connections(connection):
-            free = self._per_connection - self._in_flight[connection_id]
+            free = self._per_connection - busy[connection_id]
             if free > 0:
                 per_connection.append(claim.due(connection, connection_id, now, free))
         # connections take turns, so that a long queue of one does not take all threads
         rows = [row for turn in zip_longest(*per_connection) for row in turn if row is not None]
-        return rows[: max(0, self._threads - self._in_flight.total())]
+        return rows[: max(0, self._threads - len(self._in_flight))]
 
     def _commit(self, results: Sequence[Result], rows: Sequence[Any]) -> list[claim.Sending]:
         if not results and not rows:
@@ -163,24 +176,20 @@ class Outbox:
         now = self._clock()
         self._database.ids.ensure(1_000)
         stale: set[int] = set()
+        claimed = claim.Claimed([], [])
         with self._database.write() as connection:
             if results:
-                stale = outcomes.commit(
-                    connection,
-                    self._database.ids,
-                    self._vault,
-                    self._links,
-                    [(r.sending, r.outcome) for r in results],
-                    now,
-                )
-            claimed = claim.claim(connection, rows, owner=self._owner, now=now) if rows else []
+                stale = outcomes.commit(connection, self._database.ids, self._vault, results, now)
+            if rows:
+                claimed = claim.claim(connection, rows, owner=self._owner, now=now)
+                outcomes.park_refused(connection, self._database.ids, claimed.refused, now)
         for result in results:
-            self._in_flight[result.sending.connection_id] -= 1
+            self._in_flight.pop(result.sending.id, None)
             if isinstance(result.outcome, operations.NeedsReconnect):
                 self._links.forget(result.sending.connection_id)
         for connection_id in stale:
             self._import_pending(connection_id)
-        return claimed
+        return claimed.sendings
 
     def _drain(self) -> list[Result]:
         results = []
@@ -191,26 +200,39 @@ class Outbox:
                 return results
 
     def _send(self, sending: claim.Sending) -> None:
+        spec, outcome = self._attempt(sending)
+        self._results.put(Result(sending, outcome, spec))
+        self._wake.set()
+
+    def _attempt(self, sending: claim.Sending) -> tuple[Operation | None, operations.Outcome]:
         try:
             link = self._links.open(sending.connection_id)
-            outcome = operations.execute(
+            spec = link.operation(sending.operation)
+            ladder = operations.ladder_of(link, sending.operation)
+        except Exception as error:  # noqa: BLE001 - nothing was sent
+            _log.exception("cannot send", delivery=sending.id, operation=sending.operation)
+            return None, operations.Retry(None, f"{type(error).__name__}: {error}")
+        try:
+            age_s = (self._clock() - sending.first_sent_at) / 1_000_000
+            return spec, operations.execute(
                 link,
                 sending.operation,
                 sending.body,
                 sending.vendor_key,
                 first_attempt=not sending.maybe_sent,
-                age_s=(self._clock() - sending.first_sent_at) / 1_000_000,
+                age_s=age_s,
             )
-        except Exception as error:  # noqa: BLE001 - a fault of ours: nothing is known of what was sent
+        except Exception as error:  # noqa: BLE001 - a fault of ours, like a crash: nothing is known of what was sent
             _log.exception("send failed", delivery=sending.id, operation=sending.operation)
-            outcome = operations.Uncertain(f"the hub failed while sending: {type(error).__name__}: {error}")
-        self._results.put(Result(sending, outcome))
-        self._wake.set()
+            reason = f"the hub failed while sending: {type(error).__name__}: {error}"
+            if ladder == "none" and not spec.read:
+                return spec, operations.Uncertain(reason)
+            return spec, operations.Retry(None, reason, sent=True)
 
     def sweep(self) -> None:
         """What a lost wake-up or a crash left behind: references bound meanwhile, leases that ran out."""
         with self._database.write() as connection:
-            release_waiting(connection)
+            release_waiting(connection, everything=True)
         self._recover(None)
         self._wake.set()
 
@@ -218,7 +240,7 @@ class Outbox:
         self._database.ids.ensure(1_000)
         now = self._clock()
         with self._database.write() as connection:
-            unproven = claim.recover(connection, owner, now)
+            unproven = claim.recover(connection, owner, now, list(self._in_flight))
             outcomes.park_unproven(connection, self._database.ids, unproven, now)
 
     def open_count(self) -> int:

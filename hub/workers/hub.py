@@ -24,11 +24,14 @@ from hub.mapping import Problem
 from hub.outbox.worker import Outbox
 from hub.workers.books import BooksWorker
 from hub.workers.fetch import FetchWorker
+from hub.workers.loop import Loop
 from hub.workers.polling import Poller
 from hub.workers.settings import Settings
 
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub")
+#: seconds between looks at what a lost wake-up or a crash left behind
+SWEEP_S = 15.0
 
 
 class Hub:
@@ -72,6 +75,7 @@ class Hub:
         self.batch = Batch(database, self.locks, clock)
         self.books = BooksWorker(database, self.batch, self.active, self.owner, clock, self._news)
         self.fetch = FetchWorker(database, self.links, self.owner, clock, self.books.wake)
+        self._sweeper = Loop("sweep", self._sweep, idle_s=SWEEP_S)
         self.poller = Poller(database, self.links, registry, self.active, clock, poll_seconds, self._wake)
 
     @classmethod
@@ -128,10 +132,12 @@ class Hub:
         self.books.start()
         self.fetch.start()
         self.poller.start()
+        self._sweeper.start()
 
     def stop(self) -> None:
         """Stops the workers in order: no new work is taken, what is being sent is waited for."""
         if self._started:
+            self._sweeper.stop()
             self.poller.stop()
             self.fetch.stop()
             self.books.stop()
@@ -147,6 +153,11 @@ class Hub:
 
     def _wake(self) -> None:
         self.books.wake()
+
+    def _sweep(self) -> bool:
+        """What a lost wake-up or a crash of another process left behind."""
+        self.outbox.sweep()
+        return False
 
     def _news(self) -> None:
         """A batch was committed: there may be something to send or to read."""

@@ -55,7 +55,7 @@ def change(hub: Hub, merchant_id: int, *, ids: int = 0) -> Iterator[Change]:
         changing.plan.write(connection, WRITE_ORDER)
         for write in changing._then:
             write(connection)
-        outbox_plan.release_waiting(connection, merchant_id)
+        outbox_plan.settle(connection, changing.plan)
     hub.books.wake()
     hub.outbox.wake()
     hub.fetch.wake()

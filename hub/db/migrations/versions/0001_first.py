@@ -96,8 +96,8 @@ CREATE TABLE delivery (
 )
 """,
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
-    "CREATE INDEX delivery_open ON delivery (connection_id, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
-    "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open ON delivery (connection_id, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     """
 CREATE TABLE delivery_reference (
     merchant_id INTEGER NOT NULL,
@@ -986,8 +986,8 @@ CREATE TABLE delivery (
 )
 """,
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
-    "CREATE INDEX delivery_open ON delivery (connection_id, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
-    "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open ON delivery (connection_id, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     """
 CREATE TABLE delivery_reference (
     merchant_id BIGINT NOT NULL,
