@@ -5,23 +5,17 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from books import CHAIN_KEY, MERCHANT, NOW, BookOfTest
 from postgres_server import APP_ROLE, PostgresServer
 
 from hub.core.ledger.setup import IDS_NEEDED, open_book
-from hub.core.plan import Plan
 from hub.core.stock.setup import open_stock
 from hub.db import migrate
 from hub.db.engine import Database
-
-#: instant of a test's first plan, 2026-11-24T08:00:00Z
-NOW = 1_795_507_200_000_000
-CHAIN_KEY = (1, bytes(range(32)))
-MERCHANT = 1
 
 
 @pytest.fixture(scope="session")
@@ -93,29 +87,6 @@ def database(database_url: str) -> Iterator[Database]:
     made = Database(database_url)
     yield made
     made.dispose()
-
-
-@dataclass
-class BookOfTest:
-    """Merchant 1 with an open book in EUR, Europe/Paris, and a warehouse `main`."""
-
-    database: Database
-    book_id: int
-    #: location ids by code
-    locations: dict[str, int]
-    merchant_id: int = MERCHANT
-    chain_key: tuple[int, bytes] = CHAIN_KEY
-
-    def plan(self, connection: sa.Connection, now: int = NOW) -> Plan:
-        """A plan of the merchant with the chain key set. Reads with the connection."""
-        made = Plan(self.merchant_id, connection, self.database.ids, now)
-        made.chain_key = self.chain_key
-        return made
-
-    def key(self, data_key_id: int) -> bytes:
-        """The chain key of an id, as `verify_ledger` asks for it."""
-        assert data_key_id == self.chain_key[0]
-        return self.chain_key[1]
 
 
 @pytest.fixture

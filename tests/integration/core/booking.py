@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-from conftest import NOW, BookOfTest
+from books import NOW, BookOfTest
 
 from hub.core.ledger import tables as ledger
 from hub.core.ledger.book import BookLocks, lock_book

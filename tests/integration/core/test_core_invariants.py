@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from booking import DAY, batch, sale
-from conftest import APP_ROLE, BookOfTest
+from books import BookOfTest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgres_server import PostgresServer
+from postgres_server import APP_ROLE, PostgresServer
 
 from hub.core.errors import CoreError
 from hub.core.ledger.numbers import take_number

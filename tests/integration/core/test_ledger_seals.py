@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from booking import book_sales
-from conftest import BookOfTest
+from books import BookOfTest
 
 Attack = Callable[..., Any]
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 from booking import batch, in_threads, run_batch, sale
-from conftest import BookOfTest
+from books import BookOfTest
 
 from hub.core.errors import CoreError
 from hub.core.ledger.book import BookLocks

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from booking import DAY, ORDER, batch, book_sales, in_threads, run_batch, sale
-from conftest import BookOfTest
+from books import BookOfTest
 
 from hub.core.errors import CoreError
 from hub.core.ledger.book import ACCOUNTS, BookLocks, book_of, lock_book

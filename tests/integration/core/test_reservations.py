@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from booking import DAY, ORDER, batch, in_threads, receive, run_batch
-from conftest import NOW, BookOfTest
+from books import NOW, BookOfTest
 
 from hub.core.errors import CoreError
 from hub.core.ledger.book import BookLocks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from booking import DAY, batch, book_sales, receive, sale
-from conftest import BookOfTest
+from books import BookOfTest
 from tampering import tamper
 
 from hub.core.faults import Fault
