@@ -161,6 +161,7 @@ def test_a_payment_settles_the_invoice_of_a_guest_and_of_a_customer(link: Link, 
                 **{"amount": record["total"], "effective_date": "2026-11-24"},
             },
             "invoice": {"id": 41, "number": number},
+            "allocations": [{"invoice": {"id": 41, "number": number}, "amount": record["total"]}],
             "party": {"id": record["party"]["id"], "external_id": record["party"]["external_id"]},
         }
         deliver(link, "payment.create", mapped("quickbooks/payment", paid), f"payment:{number}", bound)
