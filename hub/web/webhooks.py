@@ -20,7 +20,8 @@ from hub.connect.registry import UnknownConnector
 from hub.connect.tables import Connection
 from hub.connect.vault import VaultError
 from hub.db.tables import Merchant
-from hub.inbox.receive import Received, dedup_key
+from hub.inbox.arrivals import from_webhook
+from hub.inbox.receive import Received
 from hub.workers.hub import Hub
 
 _CONNECTION = Connection.__table__  # type: ignore[attr-defined]
@@ -28,7 +29,6 @@ _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 MAX_BODY = 16 * 1024 * 1024
 #: seconds for which a connection is used without asking whether its row changed
 _FRESH_S = 2.0
-_MAX_TEXT = 200
 _log = structlog.get_logger("hub.webhooks")
 
 
@@ -118,34 +118,19 @@ class Webhooks:
 
 
 def received(link: Link, headers: dict[str, str], body: bytes, lanes: int) -> Received:
-    """The event of a webhook whose signature was checked. A body that cannot be read is kept and parked by the worker."""
-    connector = link.connector
-    topic = _clean(reads.topic_of(connector, headers, body, link.settings))
-    delivery = reads.delivery_id(connector, headers, body, link.settings)
-    found = reads.envelope(connector, topic, headers, body, link.settings)
-    if delivery is not None:
-        key = dedup_key("id", delivery)
-    else:
-        key = dedup_key("body", topic, found.record_id, found.stamp, body)
-    return Received(
+    """The event of a webhook whose signature was checked."""
+    connector, settings = link.connector, link.settings
+    return from_webhook(
+        connector,
+        body,
         merchant_id=link.merchant_id,
         connection_id=link.id,
-        kind="webhook",
-        topic=topic,
-        record=_clean(found.record),
-        record_id=_clean(found.record_id or ""),
-        ordering_key=f"{link.id}:{_clean(found.ordering_key or 'unread:' + key.hex())}",
         lanes=lanes,
-        body=body,
-        content_type=_clean(headers.get("content-type", "")) or None,
-        stamp=_clean(found.stamp) if found.stamp else None,
-        dedup=key,
+        topic=reads.topic_of(connector, headers, body, settings),
+        delivery_id=reads.delivery_id(connector, headers, body, settings),
+        headers=headers,
+        settings=settings,
     )
-
-
-def _clean(text: str) -> str:
-    """Text that every database takes: one event that is refused would hold up those committed with it."""
-    return text[:_MAX_TEXT].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

@@ -18,8 +18,9 @@ from hub.core.sales.tables import SALES_ORDER
 from hub.db.engine import Database
 from hub.db.types import instant_us
 from hub.flows.active import Active
+from hub.inbox.arrivals import from_poll
 from hub.inbox.questions import QUESTION
-from hub.inbox.receive import Received, dedup_key, insert_events
+from hub.inbox.receive import insert_events
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.workers.loop import Loop
 
@@ -131,19 +132,13 @@ class Poller:
                 new = insert_events(
                     connection,
                     [
-                        Received(
+                        from_poll(
+                            record,
+                            record_id,
+                            stamp,
                             merchant_id=merchant_id,
                             connection_id=connection_id,
-                            kind="poll",
-                            topic=f"poll/{record}",
-                            record=record,
-                            record_id=record_id,
-                            ordering_key=reads.ordering_key(connection_id, record, record_id),
                             lanes=lanes,
-                            body=None,
-                            stamp=stamp,
-                            dedup=dedup_key("poll", record, record_id, stamp),
-                            state="fetch",
                         )
                         for record_id, stamp in unknown
                     ],

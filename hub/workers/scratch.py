@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from hub.connect import links, payload, reads
+from hub.connect import links, payload
 from hub.connect.registry import Registry
 from hub.connect.tables import RoleBinding
 from hub.connect.vault import Vault, root_key
@@ -28,8 +28,9 @@ from hub.db.tables import Merchant
 from hub.flows.active import Active, build
 from hub.flows.batch import WRITE_ORDER
 from hub.flows.context import ConnectionInfo
+from hub.inbox.arrivals import from_poll, from_webhook
 from hub.inbox.questions import raise_question
-from hub.inbox.receive import Received, dedup_key, insert_events
+from hub.inbox.receive import Received, insert_events
 from hub.inbox.tables import Inbox
 from hub.workers.hub import Hub
 
@@ -191,39 +192,21 @@ class Scratch:
 
     def webhook(self, info: ConnectionInfo, topic: str, body: bytes) -> Received:
         """The event of a webhook body. Without a delivery id an exact repeat is told by the body."""
-        found = reads.envelope(self.registry.get(info.connector), topic, {}, body, info.settings)
-        key = dedup_key("body", topic, found.record_id, found.stamp, body)
-        return Received(
+        return from_webhook(
+            self.registry.get(info.connector),
+            body,
             merchant_id=MERCHANT_ID,
             connection_id=info.id,
-            kind="webhook",
-            topic=topic,
-            record=found.record,
-            record_id=found.record_id or "",
-            ordering_key=f"{info.id}:{found.ordering_key or 'unread:' + key.hex()}",
             lanes=_LANES,
-            body=body,
-            content_type="application/json",
-            stamp=found.stamp,
-            dedup=key,
+            topic=topic,
+            headers={"content-type": "application/json"},
+            settings=info.settings,
         )
 
     def read(self, info: ConnectionInfo, record: str, record_id: str, stamp: str | None) -> Received:
         """The event of a record that a poll found; its content is given to `receive`."""
-        return Received(
-            merchant_id=MERCHANT_ID,
-            connection_id=info.id,
-            kind="poll",
-            topic=f"poll/{record}",
-            record=record,
-            record_id=record_id,
-            ordering_key=reads.ordering_key(info.id, record, record_id),
-            lanes=_LANES,
-            body=None,
-            stamp=stamp,
-            dedup=None,
-            state="fetch",
-        )
+        where = {"merchant_id": MERCHANT_ID, "connection_id": info.id, "lanes": _LANES}
+        return replace(from_poll(record, record_id, stamp, **where), dedup=None)
 
     def manual(self, name: str, record: Any) -> Received:
         """The event of a manual trigger."""
