@@ -215,15 +215,3 @@ class Shipment(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 class ShipmentLine(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     sku: str
     quantity: int
-
-
-class StockMove(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A change of stock: `quantity` units of an item from one location to another. `lot` may be null."""
-
-    sku: str
-    quantity: int
-    source: str
-    destination: str
-    reason: str
-    ref: str
-    lot: str | None = None
