@@ -75,8 +75,8 @@ class FetchWorker:
                     claim.read_later(connection, event, now, str(result)[:_SHOWN])
                     ask_to_reconnect(plan, event.connection_id or 0, str(result)[:_SHOWN])
                 else:
-                    wait = BACKOFF_S[min(event.attempts, len(BACKOFF_S) - 1)]
-                    claim.read_later(connection, event, now + wait * 1_000_000, _said(result))
+                    wait = _wait_s(result, event.attempts)
+                    claim.read_later(connection, event, now + int(wait * 1_000_000), _said(result))
             plan.write(connection, (QUESTION, CONNECTION))
 
     def _read(self, event: Event) -> bytes | Exception:
@@ -88,6 +88,13 @@ class FetchWorker:
         except Exception as error:  # noqa: BLE001 - a fault of a connector's code; tried again, and seen in the inbox
             _log.exception("read failed", record=event.record, event=event.seq)
             return error
+
+
+def _wait_s(error: Exception, attempts: int) -> float:
+    """What the system asked for, else longer each time."""
+    if isinstance(error, errors.Throttled) and error.after_s is not None:
+        return error.after_s
+    return BACKOFF_S[min(attempts, len(BACKOFF_S) - 1)]
 
 
 def _said(error: Exception) -> str:
