@@ -20,6 +20,15 @@ _EFFECT = Effect.__table__  # type: ignore[attr-defined]
 _HEAD = EffectHead.__table__  # type: ignore[attr-defined]
 ENCODING_VERSION = 1
 _START = bytes(32)
+_LOCK_HEAD = (
+    sa.select(_HEAD.c.seq, _HEAD.c.hash)
+    .where(_HEAD.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger))
+    .with_for_update()  # says nothing on SQLite
+)
+#: the first effect of a merchant: of two processes that confirm it at once one waits for the other
+_NEW_HEAD = sa.text(
+    "INSERT INTO effect_head (merchant_id, seq, hash) VALUES (:merchant_id, 0, :hash) ON CONFLICT DO NOTHING"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +56,11 @@ def append(
     connection: Connection, merchant_id: int, effects: Sequence[Confirmed], *, key: tuple[int, bytes], now: int
 ) -> None:
     """Adds effects to the log in the transaction that confirms their deliveries."""
-    statement = sa.select(_HEAD.c.seq, _HEAD.c.hash).where(_HEAD.c.merchant_id == merchant_id)
-    if connection.dialect.name == "postgresql":
-        statement = statement.with_for_update()
-    head = connection.execute(statement).one_or_none()
-    seq, previous = (0, _START) if head is None else (head.seq, bytes(head.hash))
+    head = connection.execute(_LOCK_HEAD, {"merchant_id": merchant_id}).one_or_none()
+    if head is None:
+        connection.execute(_NEW_HEAD, {"merchant_id": merchant_id, "hash": _START})
+        head = connection.execute(_LOCK_HEAD, {"merchant_id": merchant_id}).one()
+    seq, previous = head.seq, bytes(head.hash)
     rows: list[dict[str, Any]] = []
     for effect in effects:
         seq += 1
@@ -74,10 +83,7 @@ def append(
         rows.append(row)
     if rows:
         insert_rows(connection, _EFFECT, rows)
-        if head is None:
-            connection.execute(_HEAD.insert(), [{"merchant_id": merchant_id, "seq": seq, "hash": previous}])
-        else:
-            connection.execute(_HEAD.update().where(_HEAD.c.merchant_id == merchant_id).values(seq=seq, hash=previous))
+        connection.execute(_HEAD.update().where(_HEAD.c.merchant_id == merchant_id).values(seq=seq, hash=previous))
 
 
 def link(row: Any, key: bytes) -> bytes:

@@ -12,12 +12,13 @@ from sqlalchemy import Connection
 
 from hub.connect import operations
 from hub.connect.manifest import Operation
-from hub.connect.tables import Binding
+from hub.connect.tables import Binding, PollCursor
 from hub.connect.vault import Vault
 from hub.core.plan import Plan
 from hub.core.reading import among, rows_in
 from hub.db.engine import Ids
 from hub.db.inserts import insert_rows
+from hub.inbox import claim as inbox
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.outbox import bodies, effects, stock_levels
@@ -26,6 +27,7 @@ from hub.outbox.plan import DELIVERY, release_waiting
 from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
+_CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
 _WHERE = (
     _BINDING.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
     _BINDING.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
@@ -53,8 +55,9 @@ _log = structlog.get_logger("hub.outbox")
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900, 3600)
 #: after this many attempts a person is told, while the hub goes on trying
 TELL_AFTER = 6
-#: stale answers after which the shop's number is a question
+#: stale answers after which the shop's number is a question; those with orders still on their way in do not count
 MAX_STALE = 3
+_STALE_WAIT_US = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,23 @@ def _park(
     )
 
 
+def _pending_orders(connection: Connection, sending: Sending, now: int) -> bool:
+    """Whether orders that the last stale answer asked for may still be on their way in: the connection was not polled
+    since (the hub that was to do it may have been stopped), or what came in until then is not worked."""
+    if not sending.stale:
+        return False
+    asked = connection.execute(sa.select(DELIVERY.c.next_attempt_at).where(DELIVERY.c.id == sending.id)).scalar_one()
+    asked -= _STALE_WAIT_US
+    polled = connection.execute(
+        sa.select(sa.func.min(_CURSOR.c.updated_at)).where(
+            _CURSOR.c.merchant_id == sending.merchant_id, _CURSOR.c.connection_id == sending.connection_id
+        )
+    ).scalar_one()
+    if polled is not None and polled < asked:
+        return True
+    return inbox.open_before(connection, sending.merchant_id, sending.connection_id, polled or asked, now)
+
+
 def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Stale, now: int) -> None:
     """The shop has another number than we reckoned. First its pending orders are imported and the number is computed
     again; what they do not explain is a question, and the key waits."""
@@ -292,15 +312,16 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
             reason=reason,
         )
         return
-    if sending.stale + 1 < MAX_STALE:
+    counted = sending.stale + (0 if _pending_orders(connection, sending, now) else 1)
+    if counted < MAX_STALE:
         _set(
             connection,
             sending,
-            stale=sending.stale + 1,
+            stale=counted,
             state=DeliveryState.RETRY,
             frozen_body=None,
             frozen_key=None,
-            next_attempt_at=now + 1_000_000,
+            next_attempt_at=now + _STALE_WAIT_US,
             reason=outcome.reason,
         )
         return

@@ -85,13 +85,14 @@ class Outbox:
             _log.exception("the last outcomes were not stored")
 
     def run_until_idle(self) -> int:
-        """Sends everything that is due now in this thread's time; for tests, simulation and the CLI. Returns attempts."""
-        attempts = 0
+        """Sends everything that is due now in this thread's time; for tests, simulation and the CLI. Returns how many
+        steps deliveries made."""
+        steps = 0
         while True:
             count = self.step()
-            attempts += count
-            if not len(self._in_flight) and self._results.empty() and not count:
-                return attempts
+            steps += count
+            if not self._in_flight and not count:
+                return steps
             if not count:
                 self._wake.wait(0.05)
                 self._wake.clear()
@@ -123,8 +124,8 @@ class Outbox:
             self._wake.clear()
 
     def step(self) -> int:
-        """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many deliveries were taken
-        up: sent, or found to have nothing to send."""
+        """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many deliveries moved: what
+        an outcome has let go is due at the next step."""
         results = self._drain()
         now = self._clock()
         with self._database.read() as connection:
@@ -139,23 +140,21 @@ class Outbox:
         for sending in claimed:
             self._in_flight[sending.id] = sending.connection_id
             self._pool.submit(self._send, sending)
-        return len(rows)
+        return len(results) + len(rows)
 
     def _put_back(self, results: Sequence[Result], error: Exception) -> None:
         """Nothing was written. What came of the attempts is kept for the next step; what the database refuses even alone
         is left in `sending`, where its ladder decides when the lease has run out."""
-        if not isinstance(error, Unavailable) and len(results) > 1:
-            for result in results:
-                try:
-                    self._commit([result], [])
-                except Exception as refused:  # noqa: BLE001 - the others go on
-                    self._put_back([result], refused)
-        elif isinstance(error, Unavailable):
-            for result in results:
+        for result in results:
+            if isinstance(error, Unavailable):
                 self._results.put(result)
-        else:
-            for result in results:
-                _log.error("outcome refused", delivery=result.sending.id, reason=type(error).__name__)
+                continue
+            try:
+                self._commit([result], [])
+            except Unavailable:
+                self._results.put(result)
+            except Exception as refused:  # noqa: BLE001 - the others go on
+                _log.error("outcome refused", delivery=result.sending.id, reason=type(refused).__name__)
                 self._in_flight.pop(result.sending.id, None)
 
     def _due(self, connection: Connection, now: int) -> list[Any]:

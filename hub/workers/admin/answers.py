@@ -16,7 +16,8 @@ from hub.core.sales.aliases import set_alias
 from hub.core.sales.restock import replenish_orders
 from hub.core.sales.tables import SALES_ORDER
 from hub.core.stock.channels import CHANNEL_LEVELS
-from hub.core.stock.items import item_by_sku, upsert_item
+from hub.core.stock.items import add_location, change_level, item_by_sku, upsert_item
+from hub.core.stock.items import level as stock_level
 from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
@@ -262,6 +263,8 @@ def push_drift(_hub: Hub, changing: Change, question: Row, _values: Values) -> b
     if level is None or level["expected"] is None:
         raise AdminError("the shop's quantity of this item was never adopted: `hub connections adopt-stock` first")
     plan.increment(CHANNEL_LEVEL, level, expected=int(details["found"]) - int(details["expected"]))
+    # told as a change, because what a check found has no push that waits
+    change_level(plan, stock_level(plan, level["item_id"], add_location(plan, _WAREHOUSE, "warehouse")["id"]))
     _set_delivery(
         changing, question["delivery_id"], _UNSENT, state=DeliveryState.PLANNED, next_attempt_at=0, reason=None
     )

@@ -1,0 +1,150 @@
+"""The effect log: one row per confirmed effect, in a chain that shows what was done to it; the database itself refuses changes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from lab_hub import Lab
+from sqlalchemy.exc import DBAPIError
+
+from hub.db.engine import admin_engine
+from hub.outbox.effects import EffectFault, verify_effects
+from hub.outbox.tables import Effect
+
+EFFECT = Effect.__table__  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def log(lab: Lab) -> Lab:
+    """Five confirmed effects."""
+    for number in range(5):
+        lab.plan("invoice.create", f"F{number}", {"n": number}, ordering="one")
+    lab.send()
+    return lab
+
+
+def _faults(lab: Lab, confirmed: int | None = None) -> list[EffectFault]:
+    with lab.database.read() as connection:
+        return verify_effects(connection, 1, lambda key: lab.vault.key(connection, 1, key).key, confirmed)
+
+
+@pytest.fixture
+def tamper(owner_url: str) -> Callable[..., None]:
+    """Changes the log as somebody who owns the tables and took the seals off."""
+
+    def run(*statements: str) -> None:
+        engine = admin_engine(owner_url)
+        with engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                for name in ("update", "delete", "replace"):
+                    connection.execute(sa.text(f"DROP TRIGGER effect_log_no_{name}"))
+            else:
+                connection.execute(sa.text("ALTER TABLE effect_log DISABLE TRIGGER ALL"))
+            for statement in statements:
+                connection.execute(sa.text(statement))
+        engine.dispose()
+
+    return run
+
+
+def test_a_log_that_nobody_touched_is_sound(log: Lab) -> None:
+    assert _faults(log, 5) == []
+    rows = log.rows(EFFECT)
+    assert [row.key for row in rows] == ["F0", "F1", "F2", "F3", "F4"]
+    assert all(row.prev_hash == before.hash for before, row in itertools.pairwise(rows))
+
+
+@pytest.mark.parametrize(
+    ("statements", "seq", "says"),
+    [
+        (["DELETE FROM effect_log WHERE seq = 3"], 3, "missing"),
+        (["UPDATE effect_log SET external_id = 'i99' WHERE seq = 2"], 2, "changed"),
+        (["UPDATE effect_log SET confirmed_at = confirmed_at + 1 WHERE seq = 4"], 4, "changed"),
+        (
+            [
+                "INSERT INTO effect_log SELECT merchant_id, 6, delivery_id, connection_id, operation, key, version,"
+                " external_id, body_hash, confirmed_at, encoding_version, data_key_id, prev_hash, hash"
+                " FROM effect_log WHERE seq = 5"
+            ],
+            6,
+            "changed",
+        ),
+        (
+            [
+                "UPDATE effect_log SET seq = 99 WHERE seq = 2",
+                "UPDATE effect_log SET seq = 2 WHERE seq = 3",
+                "UPDATE effect_log SET seq = 3 WHERE seq = 99",
+            ],
+            2,
+            "does not follow",
+        ),
+        (["DELETE FROM effect_log WHERE seq >= 4"], 3, "tail was cut"),
+        (["DELETE FROM effect_head"], 5, "head"),
+    ],
+)
+def test_what_was_done_to_the_log_is_found_with_its_place(
+    log: Lab, tamper: Callable[..., None], statements: list[str], seq: int, says: str
+) -> None:
+    tamper(*statements)
+    faults = _faults(log)
+    assert any(fault.seq == seq and says in fault.message for fault in faults), faults
+
+
+def test_a_confirmed_delivery_without_its_effect_is_found(log: Lab) -> None:
+    [fault] = _faults(log, 6)
+    assert "6 deliveries are confirmed" in fault.message
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE effect_log SET external_id = 'x'",
+        "DELETE FROM effect_log",
+        "INSERT OR REPLACE INTO effect_log SELECT * FROM effect_log WHERE seq = 1",
+        "TRUNCATE effect_log",
+        "ALTER TABLE effect_log DISABLE TRIGGER ALL",
+    ],
+)
+def test_the_database_refuses_to_change_the_log(log: Lab, statement: str) -> None:
+    if log.database.sqlite and statement.startswith(("TRUNCATE", "ALTER")):
+        pytest.skip("SQLite has no such statement")
+    if not log.database.sqlite and "REPLACE" in statement:
+        statement = "INSERT INTO effect_log SELECT * FROM effect_log WHERE seq = 1 ON CONFLICT (merchant_id, seq) DO UPDATE SET key = 'x'"
+    with pytest.raises(DBAPIError), log.database.write() as connection:
+        connection.execute(sa.text(statement))
+    assert _faults(log, 5) == []
+
+
+def test_two_first_effects_at_once_make_one_chain(lab: Lab) -> None:
+    """Two processes confirm the first effects of a merchant at the same moment."""
+    import threading
+
+    other = Lab(lab.database, lab.home, lab.system, lab.url)
+    other.lab = lab.lab
+    for number in range(40):
+        lab.plan("message.send", f"M{number}", {"n": number})
+    errors: list[Any] = []
+
+    def send(which: Lab) -> None:
+        for _ in range(10):
+            try:
+                which.send()
+                return
+            except DBAPIError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=send, args=(which,)) for which in (lab, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lab.send()
+    assert errors == []
+    assert set(lab.states().values()) == {"confirmed"}
+    assert len(lab.system.messages) == 40
+    assert _faults(lab, 40) == []
+    other.hub.intake.close()
