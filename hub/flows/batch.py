@@ -108,7 +108,7 @@ class Batch:
             except DBAPIError as error:
                 refused = error
                 break
-        _log.error("event refused by the database", event=claimed.events[0].seq, reason=_short(refused))
+        _log.error("event refused by the database", seq=claimed.events[0].seq, reason=_short(refused))
         parking = Parked("event.refused", f"the database refused it: {_short(refused)}")
         return self._transaction(claimed, [Prepared(claimed.events[0], refusal=parking)], active)[0]
 

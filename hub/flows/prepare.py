@@ -99,5 +99,5 @@ def _decoded(connector: Connector, event: Event, info: ConnectionInfo) -> reads.
     except Unreadable:
         raise
     except Exception as error:
-        _log.exception("decode failed", connector=connector.name, topic=event.topic, event=event.seq)
+        _log.exception("decode failed", connector=connector.name, topic=event.topic, seq=event.seq)
         raise Unreadable(f"{connector.name} cannot read this {event.topic}: {type(error).__name__}: {error}") from error

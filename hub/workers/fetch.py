@@ -86,7 +86,7 @@ class FetchWorker:
         except errors.ConnectError as error:
             return error
         except Exception as error:  # noqa: BLE001 - a fault of a connector's code; tried again, and seen in the inbox
-            _log.exception("read failed", record=event.record, event=event.seq)
+            _log.exception("read failed", record=event.record, seq=event.seq)
             return error
 
 

@@ -80,15 +80,13 @@ def drop(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
             finished_at=changing.plan.now,
         )
         return True
-    seq = question["event_seq"]
-    if seq is not None:
-        changing.then(
-            lambda connection: connection.execute(
-                _INBOX.update()
-                .where(_INBOX.c.seq == seq, _INBOX.c.state == "parked")
-                .values(state="done", outcome="dropped by a person")
-            )
+    changing.then(
+        lambda connection: connection.execute(
+            _INBOX.update()
+            .where(_INBOX.c.seq.in_(_parked_by(connection, question)), _INBOX.c.state == "parked")
+            .values(state="done", outcome="dropped by a person")
         )
+    )
     return True
 
 
@@ -107,7 +105,20 @@ def _reopen(changing: Change, question: Row) -> None:
     if not seq:
         raise AdminError(f"question {question['id']} has no event that could be worked again")
     merchant_id, now = changing.plan.merchant_id, changing.plan.now
-    changing.then(lambda connection: reopen(connection, merchant_id, [seq], now, ""))
+    changing.then(lambda connection: reopen(connection, merchant_id, _parked_by(connection, question), now, ""))
+
+
+def _parked_by(connection: Connection, question: Row) -> list[int]:
+    """The event of a question, and the later ones of its key that were parked for the same reason."""
+    also = connection.execute(
+        sa.select(_INBOX.c.seq).where(
+            sa.text("inbox.state = 'parked'"),
+            _INBOX.c.merchant_id == question["merchant_id"],
+            _INBOX.c.ordering_key == question["subject"],
+            _INBOX.c.outcome.startswith(f"question {question['id']}:", autoescape=True),
+        )
+    ).scalars()
+    return sorted({*also, *([question["event_seq"]] if question["event_seq"] else [])})
 
 
 def _run(hub: Hub, question: Row) -> Row | None:
