@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from hub.connect.registry import Registry, shipped
 from hub.connect.vault import Vault
+from hub.core.ledger.book import lock_book
 from hub.core.ledger.rules import load_rules
 from hub.core.ledger.tables import BOOK
 from hub.core.plan import Plan
@@ -215,22 +216,30 @@ def _running(connection: Connection, merchant_id: int) -> dict[str, str]:
     return {row.flow: row.text for row in rows}
 
 
+_NEW_VERSION = sa.text(
+    "INSERT INTO flow_version (hash, name, text, language_version, created_at) "
+    "VALUES (:hash, :name, :text, :language_version, :created_at) ON CONFLICT DO NOTHING"
+)
+
+
 def _store(database: Database, merchant_id: int, flows: Sequence[Flow], now: int) -> None:
     with database.write() as connection:
+        # processes that start at once activate one after the other
+        lock_book(connection, merchant_id)
         known = set(connection.execute(sa.select(_VERSION.c.hash)).scalars())
-        new = {flow.version_hash: flow for flow in flows if flow.version_hash not in known}
+        new = sorted({flow.version_hash: flow for flow in flows if flow.version_hash not in known}.items())
         if new:
             connection.execute(
-                _VERSION.insert(),
+                _NEW_VERSION,
                 [
                     {
-                        "hash": flow.version_hash,
+                        "hash": version,
                         "name": flow.name,
                         "text": flow.version_text,
                         "language_version": LANGUAGE_VERSION,
                         "created_at": now,
                     }
-                    for flow in new.values()
+                    for version, flow in new
                 ],
             )
         current = {

@@ -315,8 +315,9 @@ def _compile_step(step: Any, context: StepContext) -> Step | None:
     try:
         config = kind.config.model_validate(settings if settings is not None else {})
     except ValidationError as error:
+        names = [field.alias or name for name, field in kind.config.model_fields.items()]
         for each in error.errors():
-            _settings_problem(context, each, shorthand)
+            _settings_problem(context, each, shorthand, names)
         return None
     if shorthand:
         context.document = _Shorthand(context.document, context.path, kind.short or "")
@@ -341,14 +342,17 @@ class _Shorthand(Document):
         return self.document.key_position(path)
 
 
-def _settings_problem(context: StepContext, error: Any, shorthand: bool) -> None:
+def _settings_problem(context: StepContext, error: Any, shorthand: bool, known: Collection[str]) -> None:
     location: Path = () if shorthand else tuple(part for part in error["loc"] if isinstance(part, (str, int)))
     message = error["msg"].removeprefix("Value error, ")
     hint = ""
     if error["type"] == "missing":
         message, location = f"`{error['loc'][-1]}` is missing", location[:-1]
-    if error["type"] == "extra_forbidden":
-        message = f"`{error['loc'][-1]}` is not known here"
+    if error["type"] == "extra_forbidden" and not shorthand:
+        place = context.document.key_position((*context.path, *location))
+        message, hint = f"`{error['loc'][-1]}` is not known here", _near(str(error["loc"][-1]), known)
+        context.problems.append(Problem(place.file, place.line, place.column, "step-settings", message, hint))
+        return
     context.problem("step-settings", message, hint, *location)
 
 
