@@ -28,6 +28,7 @@ BATCH = 50
 #: open events of the chosen keys that a claim looks at
 _LOOK_AT = 1_000
 LEASE_US = 60_000_000
+_LONG_US = 60_000_000
 #: a lone claim that was never reported back this many times parks the event: it stops its worker
 MAX_LONE_CLAIMS = 3
 
@@ -183,6 +184,23 @@ def _take(connection: Connection, rows: Sequence[Any], now: int) -> list[Event]:
 
 
 _EVENT_COLUMNS = tuple(Event.__dataclass_fields__)
+
+
+def open_before(connection: Connection, merchant_id: int, connection_id: int, received: int, now: int) -> bool:
+    """Whether a connection has events, received until an instant, that are not worked. Those that wait for longer than a
+    minute do not count: they may wait for ever."""
+    found = connection.execute(
+        sa.select(_INBOX.c.seq)
+        .where(
+            _OPEN,
+            _INBOX.c.merchant_id == merchant_id,
+            _INBOX.c.connection_id == connection_id,
+            _INBOX.c.received_at <= received,
+            _INBOX.c.next_attempt_at <= now + _LONG_US,
+        )
+        .limit(1)
+    ).first()
+    return found is not None
 
 
 def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: int) -> list[Event]:

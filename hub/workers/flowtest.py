@@ -288,7 +288,7 @@ class _Bench:
         """Works, sends and reads what can be; the clock goes to each planned retry."""
         hub = self.scratch.hub
         for _ in range(_RETRIES):
-            while hub.books.work_once() or hub.outbox.run_until_idle() or self._read_due():
+            while hub.books.work_once() or hub.outbox.run_until_idle() or hub.poller.poll_asked() or self._read_due():
                 pass
             at = self._next_retry()
             if at is None:

@@ -148,7 +148,12 @@ class Hub:
 
     def run_until_idle(self) -> None:
         """Works everything that can be worked now, in this thread; for a hub that was not started."""
-        while self.books.work_once() or self.fetch.fetch_once() or self.outbox.run_until_idle():
+        while (
+            self.books.work_once()
+            or self.fetch.fetch_once()
+            or self.outbox.run_until_idle()
+            or self.poller.poll_asked()
+        ):
             pass
 
     def _wake(self) -> None:

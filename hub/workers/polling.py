@@ -52,6 +52,8 @@ class Poller:
         self._poll_seconds = poll_seconds
         self._found = found
         self._due: dict[tuple[int, str], int] = {}
+        #: connections whose pending records somebody waits for
+        self._asked: set[int] = set()
         self._lock = threading.Lock()
         self._loop = Loop("poll", self._poll_due, idle_s=1.0)
 
@@ -64,14 +66,23 @@ class Poller:
     def soon(self, connection_id: int) -> None:
         """Polls a connection as soon as possible."""
         with self._lock:
-            for key in self._due:
-                if key[0] == connection_id:
-                    self._due[key] = 0
+            self._asked.add(connection_id)
         self._loop.wake()
 
-    def _poll_due(self) -> bool:
-        now = self._clock()
+    def poll_asked(self) -> bool:
+        """Polls the connections that are to be polled soon. Returns whether there were any."""
+        with self._lock:
+            asked, self._asked = self._asked, set()
         did = False
+        for connection_id, merchant_id, connector in self._connections() if asked else []:
+            for record, spec in self._registry.get(connector).manifest.records.items():
+                if connection_id in asked and spec.poll:
+                    did = self._poll_logged(merchant_id, connection_id, record) or did
+        return did
+
+    def _poll_due(self) -> bool:
+        did = self.poll_asked()
+        now = self._clock()
         for connection_id, merchant_id, connector in self._connections():
             for record, spec in self._registry.get(connector).manifest.records.items():
                 if not spec.poll:
@@ -83,14 +94,19 @@ class Poller:
                     if due > now:
                         continue
                     self._due[(connection_id, record)] = now + every
-                try:
-                    self.poll(merchant_id, connection_id, record)
-                    did = True
-                except errors.ReconnectNeeded as error:
-                    self._ask_to_reconnect(merchant_id, connection_id, str(error)[:200])
-                except errors.ConnectError as error:
-                    _log.warning("poll failed", connection=connection_id, record=record, reason=str(error)[:200])
+                did = self._poll_logged(merchant_id, connection_id, record) or did
         return did
+
+    def _poll_logged(self, merchant_id: int, connection_id: int, record: str) -> bool:
+        try:
+            self.poll(merchant_id, connection_id, record)
+        except errors.ReconnectNeeded as error:
+            self._ask_to_reconnect(merchant_id, connection_id, str(error)[:200])
+        except errors.ConnectError as error:
+            _log.warning("poll failed", connection=connection_id, record=record, reason=str(error)[:200])
+        else:
+            return True
+        return False
 
     def _connections(self) -> list[tuple[int, int, str]]:
         with self._database.read() as connection:
