@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hub.cli.demo.compare import Comparison, compare
+from hub.cli.demo.compare import Comparison, compare, pages
 from hub.cli.demo.play import Play
 from hub.cli.demo.stage import Stage
 
@@ -98,7 +98,7 @@ def facts(stage: Stage) -> dict[str, Any]:
     `deliveries`, `mails`, `questions` and `verify` what is to be looked at."""
     shop = stage.sandbox("shopify", "state")
     items = stage.hub("GET", "/api/stock", params={"limit": 500})["items"]
-    orders = _all(stage, "/api/orders")
+    orders = pages(stage, "/api/orders")
     return {
         "balances": {each["code"]: each["minor"] for each in stage.hub("GET", "/api/ledger")["accounts"]},
         "stock": {each["sku"]: each["levels"] for each in items},
@@ -112,7 +112,7 @@ def facts(stage: Stage) -> dict[str, Any]:
             each["sku"]: (each["available"], each["committed"], each["on_hand"]) for each in shop["inventory"]
         },
         "subscriptions that the shop gave up": shop["removed_subscriptions"],
-        "deliveries": _all(stage, "/api/outbox"),
+        "deliveries": pages(stage, "/api/outbox"),
         "mails": stage.client.get(f"{stage.sandboxes['smtp_control']}/_sandbox/state").json()["messages"],
         "questions": stage.hub("GET", "/api/questions", params={"state": "open", "limit": 500})["items"],
         "verify": stage.cli("verify"),
@@ -121,7 +121,7 @@ def facts(stage: Stage) -> dict[str, Any]:
 
 def _books(stage: Stage, name_of: dict[str, str]) -> dict[str, Any]:
     books = stage.sandbox("quickbooks", "state")
-    order_of = {each["number"]: name_of[each["order_id"]] for each in _all(stage, "/api/documents")}
+    order_of = {each["number"]: name_of[each["order_id"]] for each in pages(stage, "/api/documents")}
     sums: dict[str, dict[str, float]] = defaultdict(dict)
     for entity in ("invoice", "creditmemo"):
         for each in books[entity]:
@@ -152,13 +152,3 @@ def _shop_order(order: dict[str, Any]) -> dict[str, Any]:
             for each in order["fulfillments"]
         ),
     }
-
-
-def _all(stage: Stage, path: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    page = stage.hub("GET", path, params={"limit": 500})
-    items += page["items"]
-    while page["next"] is not None:
-        page = stage.hub("GET", path, params={"limit": 500, "before": page["next"]})
-        items += page["items"]
-    return items

@@ -31,8 +31,8 @@ def compare(stage: Stage) -> Comparison:
     books = stage.sandbox("quickbooks", "state")
     warehouse = stage.sandbox("shipbob", "state")
     mails = stage.client.get(f"{stage.sandboxes['smtp_control']}/_sandbox/state").json()["messages"]
-    orders = {each["name"]: each for each in _all(stage, "/api/orders")}
-    documents = _all(stage, "/api/documents")
+    orders = {each["name"]: each for each in pages(stage, "/api/orders")}
+    documents = pages(stage, "/api/documents")
     _money(made, shop, orders, documents, books)
     _stock(made, stage, shop)
     _goods(made, stage, shop, warehouse)
@@ -122,7 +122,7 @@ def _goods(made: Comparison, stage: Stage, shop: dict[str, Any], warehouse: dict
     for reference, count in references.items():
         if count > 1:
             made.wrong(f"order {reference} is at the warehouse {count} times")
-    planned = sum(1 for each in _all(stage, "/api/outbox", operation="order.create") if each["state"] == "confirmed")
+    planned = sum(1 for each in pages(stage, "/api/outbox", operation="order.create") if each["state"] == "confirmed")
     if planned != len(warehouse["orders"]):
         made.wrong(f"the hub sent {planned} orders to the warehouse, which has {len(warehouse['orders'])}")
     made.line("parcels with tracking", sum(there.values()), len(sent), "")
@@ -130,7 +130,7 @@ def _goods(made: Comparison, stage: Stage, shop: dict[str, Any], warehouse: dict
 
 def _mails(made: Comparison, documents: list[dict[str, Any]], mails: list[dict[str, Any]], stage: Stage) -> None:
     sent = Counter(word for each in mails for word in each["subject"].split() if word.startswith("F2"))
-    states = {each["key"]: each["state"] for each in _all(stage, "/api/outbox", operation="message.send")}
+    states = {each["key"]: each["state"] for each in pages(stage, "/api/outbox", operation="message.send")}
     for document in documents:
         if document["kind"] != "invoice":
             continue
@@ -157,7 +157,7 @@ def _cents(number: float) -> Decimal:
     return Decimal(str(number)).quantize(Decimal("0.01"))
 
 
-def _all(stage: Stage, path: str, **parameters: Any) -> list[dict[str, Any]]:
+def pages(stage: Stage, path: str, **parameters: Any) -> list[dict[str, Any]]:
     """All pages of a list."""
     items: list[dict[str, Any]] = []
     before: Any = None
