@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from hub.records.money import Money
+
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -35,9 +37,25 @@ class BodyError(ValueError):
 def encode(body: Any) -> bytes:
     """Canonical JSON: sorted keys, decimals as exact numbers. Money in a body is refused: use `amount(...)`."""
     try:
-        return _ENCODER.encode(body)
+        text = _ENCODER.encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BodyError(f"the body cannot be written as JSON: {error}") from None
+    if b'{"amount":' in text and (money := next(_money(body), None)) is not None:
+        raise BodyError(
+            f"{money.amount} {money.currency} stands for minor units: say `amount(...)` for the number to send"
+        )
+    return text
+
+
+def _money(value: Any) -> Iterator[Money]:
+    if isinstance(value, Money):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _money(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _money(each)
 
 
 def decode(text: bytes) -> Any:
