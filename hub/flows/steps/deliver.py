@@ -110,6 +110,13 @@ def compile_step(config: Config, context: StepContext) -> Deliver | None:
                 f"one of: {', '.join(sorted(known))}",
                 "operation",
             )
+        elif config.state and not known[config.operation].state:
+            context.problem(
+                "operation-state",
+                f"{config.operation} of {info.connector} takes a body: only an operation that it declares as `state` can be one",
+                "leave `state` out",
+                "state",
+            )
         else:
             operations[info.id] = known[config.operation]
     if len(bound) > 1 and config.connection is None:

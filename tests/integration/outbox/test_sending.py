@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from lab_hub import Lab, System
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub.connect import operations
+from hub.connect.tables import Binding, Connection
 from hub.outbox import claim, outcomes
-from hub.outbox.plan import DELIVERY, DeliveryConflict
+from hub.outbox.plan import DELIVERY, REFERENCE, DeliveryConflict
 
+BINDING = Binding.__table__  # type: ignore[attr-defined]
+CONNECTION = Connection.__table__  # type: ignore[attr-defined]
 REF = {"$ref": "customer", "key": "7", "ensure": "customer.ensure", "data": {"ref": "7"}}
 
 
@@ -210,7 +213,7 @@ def test_the_sweeper_releases_what_two_transactions_freed_at_once(lab: Lab) -> N
     """Each saw the other's reference still there."""
     lab.plan("invoice.create", "F1", {"customer": REF})
     with lab.database.write() as connection:
-        connection.execute(outcomes.release_waiting.__globals__["REFERENCE"].delete())
+        connection.execute(REFERENCE.delete())
     lab.send()
     assert lab.states()["F1"] == "waiting"
     lab.hub.outbox.sweep()
@@ -220,13 +223,10 @@ def test_the_sweeper_releases_what_two_transactions_freed_at_once(lab: Lab) -> N
 
 def test_a_binding_that_is_gone_makes_its_delivery_wait_again_and_holds_up_no_other(lab: Lab) -> None:
     lab.plan("invoice.create", "F1", {"customer": REF})
-    lab.system.fault("/invoices", times=0)
     lab.send()
-    from hub.connect.tables import Binding
-
     lab.plan("invoice.create", "F2", {"customer": REF}, ordering="x")
     with lab.database.write() as connection:
-        connection.execute(Binding.__table__.delete())  # type: ignore[attr-defined]
+        connection.execute(BINDING.delete())
     lab.plan("invoice.create", "F3", {})
     lab.send()
     assert (lab.states()["F2"], lab.states()["F3"]) == ("waiting", "confirmed")
@@ -247,9 +247,7 @@ def test_a_remote_record_that_is_another_of_ours_is_asked_about(lab: Lab) -> Non
 
 
 def _mode(lab: Lab, mode: str) -> None:
-    from hub.connect.tables import Connection
-
-    lab.set(Connection.__table__, lab.lab, mode=mode)  # type: ignore[attr-defined]
+    lab.set(CONNECTION, lab.lab, mode=mode)
 
 
 def test_what_was_observed_is_never_sent_and_a_paused_connection_keeps_what_is_planned(lab: Lab) -> None:
@@ -350,8 +348,6 @@ def test_what_a_person_dropped_meanwhile_is_not_sent(lab: Lab) -> None:
 def test_outcomes_are_kept_when_the_database_fails_and_no_sender_is_lost(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlalchemy.exc import OperationalError
-
     real, failures = outcomes.commit, iter([OperationalError("x", {}, Exception("locked"))] * 2)
 
     def unlucky(*arguments: Any) -> set[int]:
@@ -418,22 +414,19 @@ def test_a_fault_of_the_hub_follows_the_ladder_like_a_crash(lab: Lab, monkeypatc
 
 
 def test_a_connection_that_lets_nobody_in_waits_for_a_person_and_nothing_is_lost(lab: Lab) -> None:
-    from hub.connect.tables import Connection
-
-    table = Connection.__table__  # type: ignore[attr-defined]
     lab.system.fault("/invoices", status=401, times=2)
     lab.plan("invoice.create", "F1", {"n": 1})
     lab.send()
     assert lab.states() == {"F1": "retry"}
     assert [question.kind for question in lab.questions()] == ["connection.reconnect"]
-    [row] = lab.rows(table)
+    [row] = lab.rows(CONNECTION)
     assert row.status == "reconnect_needed"
     lab.clock.forward(1_000)
     calls = len(lab.system.calls)
     lab.send()
     assert len(lab.system.calls) == calls
     lab.system.faults.clear()
-    lab.set(table, lab.lab, status="connected")
+    lab.set(CONNECTION, lab.lab, status="connected")
     lab.send()
     assert lab.states() == {"F1": "confirmed"}
 

@@ -68,6 +68,7 @@ def loaded(text: str, *others: str, folders: list[Path] | None = None) -> Loaded
         (HEAD + "  - deliver: {role: books, operation: invoice.make, key: record.id}\n", "4:39", "operation-unknown", "invoice.create"),
         (HEAD + "  - deliver: {role: warehouse, operation: order.create, key: record.id}\n", "4:21", "role-several", "2 connections"),
         (HEAD + "  - deliver: {role: books, operation: invoice.create, key: 'a b'}\n", "4:", "", ""),
+        (HEAD + "  - deliver: {role: books, operation: invoice.create, key: record.id, state: true}\n", "4:78", "operation-state", "state"),
         (HEAD + "  - emit: {event: invoice.issued}\n", "4:19", "core-event", "another name"),
         (HEAD + "  - emit: {event: question.raised}\n", "4:19", "core-event", "another name"),
         (HEAD + "  - stock.move: {source: a, destination: b}\n", "4:17", "step-settings", "`ref` is missing"),
