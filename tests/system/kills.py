@@ -20,7 +20,7 @@ from hub.cli.demo.stage import Stage
 ACTS = {"_orders": 8, "_poll": 2, "_ship": 6, "_refunds": 2, "_receipt": 2}
 KILLS = sum(ACTS.values())
 #: a hub at work is killed within so many seconds; one in five is killed while it starts
-WORK_S = 0.7
+WORK_S = 0.5
 START_S = 1.2
 
 

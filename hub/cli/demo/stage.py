@@ -20,8 +20,8 @@ from hub.connect.http import httpx
 SHOP = "boutique-demo.myshopify.com"
 SHIPBOB_TOKEN = "demo-shipbob-token"  # noqa: S105 - of the sandbox
 _START_S = 60
-#: a vendor tries for hours to bring a webhook, here it is half a minute; seconds between the attempts
-_WEBHOOK_RETRIES = [0.2, 0.5, *[1.0] * 30]
+#: a vendor tries for hours to bring a webhook, here it is a minute; seconds between the attempts
+_WEBHOOK_RETRIES = [0.2, 0.5, *[1.0] * 60]
 _ASK_AGAIN_S = 0.1
 
 
