@@ -29,8 +29,9 @@ BATCH = 50
 _LOOK_AT = 1_000
 LEASE_US = 60_000_000
 _LONG_US = 60_000_000
-#: a lone claim that was never reported back this many times parks the event: it stops its worker
-MAX_LONE_CLAIMS = 3
+#: a lone claim that was never reported back this many times parks the event: it stops its worker. A machine that is
+#: stopped again and again stops it at the same event, the first one after a start: so not after two or three times
+MAX_LONE_CLAIMS = 5
 
 
 @dataclass(frozen=True)
