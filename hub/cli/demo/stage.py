@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from hub.connect.http import httpx
+from hub.workers.admin import running
 
 SHOP = "boutique-demo.myshopify.com"
 SHIPBOB_TOKEN = "demo-shipbob-token"  # noqa: S105 - of the sandbox
@@ -116,24 +117,19 @@ class Stage:
 
     def wait_for_hub(self, process: subprocess.Popen[str]) -> None:
         """Waits until the hub answers, and learns its address and token."""
-        file = self.home / "run" / "hub.json"
         until = time.monotonic() + _START_S
         while time.monotonic() < until:
             if process.poll() is not None:
                 raise DemoFailed(f"the hub did not start: {self._last_words('hub')}")
-            if file.is_file():
+            there = running.read(self.home)
+            if there is not None and there.pid == process.pid:
+                self.hub_url, self._token = there.url, there.token
+                self._bind = urlsplit(self.hub_url).netloc
                 try:
-                    running = json.loads(file.read_text())
-                except ValueError:
-                    running = {}
-                if running.get("pid") == process.pid:
-                    self.hub_url, self._token = running["url"], running["token"]
-                    self._bind = urlsplit(self.hub_url).netloc
-                    try:
-                        if self.client.get(f"{self.hub_url}/healthz").status_code == 200:
-                            return
-                    except httpx.TransportError:
-                        pass
+                    if self.client.get(f"{self.hub_url}/healthz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
             time.sleep(0.02)
         raise DemoFailed(f"the hub did not answer within {_START_S} s: {self._last_words('hub')}")
 
