@@ -17,8 +17,8 @@ from hub.cli.demo.play import Play
 from hub.cli.demo.stage import Stage
 
 #: of 20 kills, how many fall into which act
-ACTS = {"_orders": 8, "_poll": 2, "_ship": 6, "_refunds": 2, "_receipt": 2}
-KILLS = sum(ACTS.values())
+TWENTY = {"_orders": 8, "_poll": 2, "_ship": 6, "_refunds": 2, "_receipt": 2}
+TEN = {act: count // 2 for act, count in TWENTY.items()}
 #: a hub at work is killed within so many seconds; one in five is killed while it starts
 WORK_S = 0.5
 START_S = 1.2
@@ -74,22 +74,23 @@ class KilledPlay(Play):
     """The demo with kills in its acts."""
 
     killer: Killer
-    kills: Mapping[str, int] = {}
+    kills: Mapping[str, int]
 
     def act(self, name: str, work: Callable[[], str]) -> None:
         with self.killer.during(self.kills.get(work.__name__, 0)):
             super().act(name, work)
 
 
-def play(folder: Path, orders: int, *, seed: int | None = None) -> tuple[dict[str, Any], Comparison]:
-    """The demo in a folder, with kills when there is a seed. What every side has, and what the demo's comparison says."""
+def play(
+    folder: Path, orders: int, *, kills: Mapping[str, int] = {}, seed: int = 0
+) -> tuple[dict[str, Any], Comparison]:
+    """The demo in a folder, with so many kills in its acts. What every side has, and what the demo's comparison says."""
     folder.mkdir()
-    with Stage(folder, patience=0 if seed is None else 40) as stage:
+    with Stage(folder, patience=40 if kills else 0) as stage:
         played = KilledPlay(stage, orders, tell=lambda _text: None)
-        played.killer = Killer(stage, seed or 0)
-        played.kills = {} if seed is None else ACTS
+        played.killer, played.kills = Killer(stage, seed), kills
         played.run()
-        assert played.killer.kills == (0 if seed is None else KILLS)
+        assert played.killer.kills == sum(kills.values())
         return facts(stage), compare(stage)
 
 
