@@ -102,9 +102,9 @@ def _keep_logs(folder: Path) -> None:
 
 def _wait(stage: Stage, folder: Path) -> None:
     print(f"\nLeft running until you press Ctrl-C. Home: {folder / 'home'}")
-    print(f"  hub         {stage.cli('login')['url']}")
+    print(f"  hub          {stage.cli('login')['url']}")
     for name, address in stage.sandboxes.items():
-        print(f"  {name:<11} {address}")
+        print(f"  {name:<12} {address}")
     try:
         signal.pause()
     except SystemExit:

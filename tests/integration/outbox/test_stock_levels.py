@@ -172,6 +172,29 @@ def test_a_stale_number_is_computed_again_once_the_shops_orders_are_in(lab: Lab,
     assert lab.questions() == []
 
 
+def test_nobody_is_asked_while_the_shops_orders_may_be_on_their_way(lab: Lab, shelf: Shelf) -> None:
+    """The poll that a stale answer asked for is lost when the hub is killed; what it found may not be worked yet."""
+    lab.system.pages["0"] = {"items": [], "cursor": "1", "more": False}
+    lab.hub.poller.poll(1, lab.lab, "order")
+    lab.clock.forward(60)
+    lab.hub.outbox._import_pending = lambda _connection_id: None
+    shelf.receive(5)
+    shelf.plan()
+    lab.system.stock["ref-1"] = 8  # the shop sold two
+    for _ in range(3 * MAX_STALE):
+        lab.send()
+        lab.clock.forward(2)
+    assert lab.questions() == []
+    assert lab.states() == {shelf.key: "retry"}
+    lab.system.pages["1"] = {"items": [], "cursor": "2", "more": False}
+    for _ in range(MAX_STALE):
+        lab.hub.poller.poll(1, lab.lab, "order")
+        lab.clock.forward(2)
+        lab.send()
+        lab.system.pages["2"] = lab.system.pages["1"]
+    assert [question.kind for question in lab.questions()] == ["stock.drift"]
+
+
 def _drift(lab: Lab, shelf: Shelf) -> Any:
     shelf.receive(5)
     shelf.plan()

@@ -93,6 +93,18 @@ def test_an_order_that_is_booked_as_it_is_told_is_not_read(shop: Lab) -> None:
     assert [row.record_id for row in shop.events(kind="poll")] == ["8"]
 
 
+def test_an_order_of_which_only_webhooks_are_booked_is_read_once(shop: Lab) -> None:
+    """A stamp of whole seconds does not tell the order from the one of a moment later, and webhooks say no payments."""
+    before, _, rest = ORDER.partition("  payments:\n")
+    unpaid = before + "  refunds:" + rest.partition("  refunds:")[2]
+    shop.write(orders=ORDERS, lab__order=unpaid)
+    shop.receive(order(7), topic="orders/changed", kind="order")
+    shop.work()
+    for since, following in (("0", "1"), ("1", "2")):
+        page(shop, since, following, ("7", "2026-11-24T09:00:00+01:00"))
+    assert [poll(shop), poll(shop)] == [1, 0]
+
+
 def test_polls_are_due_after_their_interval_and_at_once_when_asked_for(shop: Lab) -> None:
     page(shop, "0", "1", ("1", "2026-11-24T08:00:00Z"))
     poller = shop.hub.poller
