@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 _PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,12})?", re.ASCII).fullmatch
@@ -26,9 +27,14 @@ class PartsDiffer(Exception):
 
 def plain_decimal(value: Any) -> str | None:
     """`decimal_text` of an ordinary amount in text (`37.10`), which needs no arithmetic; None for anything else."""
-    if type(value) is not str or not _PLAIN(value):
+    return _plain(value) if type(value) is str else None
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str | None:
+    if not _PLAIN(text):
         return None
-    return value if "." not in value else value.rstrip("0").rstrip(".")
+    return text if "." not in text else text.rstrip("0").rstrip(".")
 
 
 def decimal_text(value: Any, path: str) -> str:
@@ -53,11 +59,19 @@ def decimal_text(value: Any, path: str) -> str:
 def instant_text(value: Any, path: str) -> str:
     """An ISO 8601 instant with its offset, as UTC to the second: `2026-11-24T08:12:31Z`."""
     try:
-        instant = datetime.fromisoformat(value)
+        instant = _instant(value)
     except (TypeError, ValueError):
         raise RecordError(path, f"{value!r} is not an ISO 8601 instant") from None
-    if instant.tzinfo is None:
+    if instant is None:
         raise RecordError(path, f"{value!r} has no offset from UTC")
+    return instant
+
+
+@lru_cache(maxsize=1024)
+def _instant(text: str) -> str | None:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        return None
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

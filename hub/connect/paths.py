@@ -58,6 +58,8 @@ def fill(template: str, scope: Mapping[str, Any], *, in_path: bool = False) -> s
 
 def fill_settings(template: str, settings: Mapping[str, Any]) -> str:
     """Fills only the places of `settings.`; an absent setting gives an empty text."""
+    if "{" not in template:
+        return template
 
     def put(match: re.Match[str]) -> str:
         root, _, name = match.group(1).partition(".")

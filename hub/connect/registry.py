@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,7 @@ class Connector:
 
     name: str
     folder: Path
+    _modules: dict[str, ModuleType] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -56,12 +57,16 @@ class Connector:
 
     def module(self, name: str) -> ModuleType:
         """A module of the folder. Raises: BrokenConnector."""
+        loaded = self._modules.get(name)
+        if loaded is not None:
+            return loaded
         with _loading:
             _package(self.name, self.folder)
             try:
-                return importlib.import_module(f"{ROOT_PACKAGE}.{self.name}.{name}")
+                self._modules[name] = importlib.import_module(f"{ROOT_PACKAGE}.{self.name}.{name}")
             except ImportError as error:
                 raise BrokenConnector(f"connectors/{self.name}/{name}.py cannot be loaded: {error}") from error
+        return self._modules[name]
 
     def code(self, ref: str) -> Callable[..., Any]:
         """What `module:function` names. Raises: BrokenConnector."""

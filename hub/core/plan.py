@@ -7,8 +7,9 @@ of it is left in the state. A key that was not preloaded is read once on a miss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ Key = Hashable
 Row = dict[str, Any]
 #: pairs of a column and the column or integer literal that it may not fall below
 Guard = tuple[tuple[str, str], ...]
+_IDS_AT_ONCE = 64
 
 
 class PlanConflict(Exception):
@@ -60,7 +62,8 @@ class Plan:
         self.merchant_id = merchant_id
         #: the instant of the batch, UTC microseconds
         self.now = now
-        self.ids = ids
+        self._ids = ids
+        self._own_ids: Iterator[int] = iter(())
         self.events: list[CoreEvent] = []
         #: id and bytes of the key that chains entries; set by whoever opens the plan
         self.chain_key: tuple[int, bytes] | None = None
@@ -88,9 +91,10 @@ class Plan:
 
     def get(self, source: Source, key: Key) -> Row | None:
         """The row of a key as the plan sees it, or None. Never change it in place: use `update` or `increment`."""
-        known = self._state.setdefault(source.name, {})
-        if key not in known:
+        known = self._state.get(source.name)
+        if known is None or key not in known:
             self.preload(source, [key])
+            known = self._state[source.name]
         return known[key]
 
     def known(self, source: Source) -> Mapping[Any, Row]:
@@ -106,6 +110,13 @@ class Plan:
         known[key] = row
         self._undo.append((_put_back, known, key, before))
 
+    def next_id(self) -> int:
+        """An id for a row; one that is not used in the end is lost, gaps are normal."""
+        for taken in self._own_ids:
+            return taken
+        self._own_ids = iter(self._ids.some(_IDS_AT_ONCE))
+        return next(self._own_ids)
+
     def insert(self, table: Table, row: Row) -> Row:
         """Adds a row to write. It must have every column that has no default; `merchant_id` and `id` are filled in."""
         name = table.name
@@ -116,7 +127,7 @@ class Plan:
         key = None
         if has_id:
             if row.get("id") is None:
-                row["id"] = self.ids.next()
+                row["id"] = self.next_id()
             key = (name, row["id"])
             self._dirty_inserts[key] = row
         if has_merchant:
@@ -213,7 +224,7 @@ class Plan:
             if values:
                 groups.setdefault(tuple(sorted(values)), []).append({"_id": row_id, **values})
         for rows in groups.values():
-            statement = table.update().where(table.c.id == sa.bindparam("_id"))
+            statement = _update_statement(table)
             self._expect(connection.execute(statement, rows).rowcount, len(rows), table)
 
     def _write_increments(self, connection: Connection, table: Table) -> None:
@@ -263,6 +274,12 @@ def _of(table: Table, changes: Mapping[tuple[str, int], Any]) -> list[tuple[int,
     )
 
 
+@lru_cache(maxsize=64)
+def _update_statement(table: Table) -> sa.Update:
+    return table.update().where(table.c.id == sa.bindparam("_id"))
+
+
+@lru_cache(maxsize=256)
 def _increment_statement(table: Table, columns: tuple[str, ...], guard: Guard) -> sa.Update:
     deltas = {column: sa.bindparam(f"_{column}", type_=sa.BigInteger) for column in columns}
     condition: sa.ColumnElement[bool] = table.c.id == sa.bindparam("_id", type_=sa.BigInteger)

@@ -152,15 +152,20 @@ class Ids:
 
     def next(self) -> int:
         """One id. Needs an `ensure` before the transaction in which it is used."""
+        return self.some(1)[0]
+
+    def some(self, most: int) -> range:
+        """At least one id and at most so many, in a row."""
         with self._lock:
             if not self._blocks:
                 raise RuntimeError("no ids left: Ids.ensure was not called before the transaction")
             first, end = self._blocks[0]
-            if first + 1 < end:
-                self._blocks[0] = (first + 1, end)
+            last = min(first + most, end)
+            if last < end:
+                self._blocks[0] = (last, end)
             else:
                 self._blocks.popleft()
-            return first
+            return range(first, last)
 
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """What is left, for `restore`."""

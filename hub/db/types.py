@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary
@@ -34,6 +35,7 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+@lru_cache(maxsize=1024)
 def instant_us(text: str) -> int:
     """An RFC 3339 instant with offset as UTC microseconds, exactly."""
     moment = datetime.fromisoformat(text)
@@ -43,6 +45,7 @@ def instant_us(text: str) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+@lru_cache(maxsize=1024)
 def instant_text(us: int) -> str:
     """UTC microseconds as RFC 3339 text, `2026-11-24T08:12:31.000000Z`."""
     moment = datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)

@@ -190,7 +190,7 @@ class Batch:
         return Outcome("done", one.outcome or ", ".join(changed)[:400] or None)
 
     def _run(self, run: Run, plan: Plan) -> None:
-        run.id = self._database.ids.next()
+        run.id = plan.next_id()
         state, reason = "done", None
         if run.next_step < 0:
             state, reason = "stopped", str(run.scope["stopped"])
@@ -295,7 +295,7 @@ class Batch:
             self._run(run, plan)
         except REFUSALS as error:
             plan.rollback(mark)
-            run.id = self._database.ids.next()
+            run.id = plan.next_id()
             self._record(run, plan, "parked", str(error))
             kind, reason, details, answers = _question_of(error)
             raise_question(
@@ -327,7 +327,7 @@ class Batch:
         event = one.event
         kind, reason, details, answers = _question_of(error)
         if run is not None:
-            run.id = self._database.ids.next()
+            run.id = plan.next_id()
             self._record(run, plan, "parked", reason)
         question = raise_question(
             plan,

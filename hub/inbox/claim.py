@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,15 +16,16 @@ from hub.inbox import lanes
 from hub.inbox.tables import Inbox
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
-_EARLIER = _INBOX.alias("earlier")
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
-_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 #: the conditions of the partial indexes, word for word: with parameters neither database would use them
 _OPEN = sa.text("inbox.state IN ('fetch', 'ready', 'retry')")
 _READY = sa.text("inbox.state IN ('ready', 'retry')")
 _FETCH = sa.text("inbox.state = 'fetch'")
 _DUE = ("ready", "retry")
+#: statements that every batch runs are built once: building one takes longer than running it
+_OWN: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
+_NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
 BATCH = 50
 #: open events of the chosen keys that a claim looks at
 _LOOK_AT = 1_000
@@ -69,17 +71,21 @@ class Claim:
 
 def due_merchants(connection: Connection, now: int, *, state: str = "ready") -> list[int]:
     """Merchants with an event to work on (`state` ready) or a read to make (`fetch`), in id order: the caller goes round."""
-    due = _FETCH if state == "fetch" else _READY
+    return list(connection.execute(_DUE_MERCHANTS[state], {"now": now}).scalars())
+
+
+def _due_merchants(due: sa.TextClause) -> sa.Select[int]:
     first = (
         sa.select(_INBOX.c.seq)
-        .where(due, _INBOX.c.merchant_id == _MERCHANT.c.id, _INBOX.c.next_attempt_at <= now)
+        .where(due, _INBOX.c.merchant_id == _MERCHANT.c.id, _INBOX.c.next_attempt_at <= _NOW)
         .order_by(_INBOX.c.priority, _INBOX.c.seq)  # the order of the partial index: SQLite takes a larger one else
         .limit(1)
         .scalar_subquery()
     )
-    return list(
-        connection.execute(sa.select(_MERCHANT.c.id).where(first.is_not(None)).order_by(_MERCHANT.c.id)).scalars()
-    )
+    return sa.select(_MERCHANT.c.id).where(first.is_not(None)).order_by(_MERCHANT.c.id)
+
+
+_DUE_MERCHANTS = {"ready": _due_merchants(_READY), "fetch": _due_merchants(_FETCH)}
 
 
 def claim(
@@ -98,12 +104,7 @@ def claim(
     keys = _workable_keys(connection, merchant_id, owner, now, limit, strict)
     if not keys:
         return None
-    rows = connection.execute(
-        sa.select(*(_INBOX.c[name] for name in ("seq", "ordering_key", "lane", "state", "claims", "next_attempt_at")))
-        .where(_OPEN, _INBOX.c.merchant_id == merchant_id, _INBOX.c.ordering_key.in_(keys))
-        .order_by(_INBOX.c.seq)
-        .limit(_LOOK_AT)
-    ).all()
+    rows = connection.execute(_OF_KEYS, {"merchant_id": merchant_id, "keys": keys}).all()
     chosen = _workable(rows, keys, now, limit)
     lone = next((row for row in chosen if row.claims > 0), None)
     if lone is not None:
@@ -117,37 +118,46 @@ def claim(
     return Claim(merchant_id, owner, {event.lane: fences[event.lane] for event in events}, events)
 
 
+_OF_KEYS = (
+    sa.select(*(_INBOX.c[name] for name in ("seq", "ordering_key", "lane", "state", "claims", "next_attempt_at")))
+    .where(_OPEN, _INBOX.c.merchant_id == _OWN, _INBOX.c.ordering_key.in_(sa.bindparam("keys", expanding=True)))
+    .order_by(_INBOX.c.seq)
+    .limit(_LOOK_AT)
+)
+
+
 def _workable_keys(
     connection: Connection, merchant_id: int, owner: str, now: int, limit: int, strict: Collection[tuple[int, str]]
 ) -> list[str]:
     """Ordering keys of the events that come next: in lanes that are not another worker's, with nothing before them that
     cannot be worked on now. What is held back would else stand in the way of all others."""
+    others = lanes.held_by_others(connection, merchant_id, owner=owner, now=now)
+    statement = _next_keys(frozenset(strict), bool(others))
+    values = {"merchant_id": merchant_id, "now": now, "limit": limit, **({"others": others} if others else {})}
+    return list(dict.fromkeys(connection.execute(statement, values).scalars()))
+
+
+@lru_cache(maxsize=64)
+def _next_keys(strict: frozenset[tuple[int, str]], others: bool) -> sa.Select[str]:
     earlier = _INBOX.alias("earlier")
     before = (
-        earlier.c.merchant_id == merchant_id,
+        earlier.c.merchant_id == _OWN,
         earlier.c.ordering_key == _INBOX.c.ordering_key,
         earlier.c.seq < _INBOX.c.seq,
     )
-    not_due = sa.or_(earlier.c.state == "fetch", earlier.c.next_attempt_at > now)
+    not_due = sa.or_(earlier.c.state == "fetch", earlier.c.next_attempt_at > _NOW)
     conditions = [~sa.exists().where(*before, sa.text("earlier.state IN ('fetch', 'ready', 'retry')"), not_due)]
     if strict:
-        of_strict = sa.tuple_(sa.func.coalesce(earlier.c.connection_id, 0), earlier.c.record).in_(list(strict))
+        of_strict = sa.tuple_(sa.func.coalesce(earlier.c.connection_id, 0), earlier.c.record).in_(sorted(strict))
         conditions.append(~sa.exists().where(*before, sa.text("earlier.state = 'parked'"), of_strict))
-    others = lanes.held_by_others(connection, merchant_id, owner=owner, now=now)
     if others:
-        conditions.append(_INBOX.c.lane.not_in(others))
-    candidates = connection.execute(
+        conditions.append(_INBOX.c.lane.not_in(sa.bindparam("others", expanding=True)))
+    return (
         sa.select(_INBOX.c.ordering_key)
-        .where(
-            _READY,
-            _INBOX.c.merchant_id == merchant_id,
-            _INBOX.c.next_attempt_at <= now,
-            *conditions,
-        )
+        .where(_READY, _INBOX.c.merchant_id == _OWN, _INBOX.c.next_attempt_at <= _NOW, *conditions)
         .order_by(_INBOX.c.priority, _INBOX.c.seq)
-        .limit(limit)
-    ).scalars()
-    return list(dict.fromkeys(candidates))
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+    )
 
 
 def _workable(rows: Sequence[Any], keys: Sequence[str], now: int, limit: int) -> list[Any]:
@@ -169,12 +179,7 @@ def _take(connection: Connection, rows: Sequence[Any], now: int) -> list[Event]:
     events of its key."""
     if not rows:
         return []
-    taken = connection.execute(
-        _INBOX.update()
-        .where(_INBOX.c.seq.in_([row.seq for row in rows]), _INBOX.c.state.in_(_DUE), _INBOX.c.next_attempt_at <= now)
-        .values(claims=_INBOX.c.claims + 1)
-        .returning(*((_INBOX.c[name] - 1 if name == "claims" else _INBOX.c[name]) for name in _EVENT_COLUMNS))
-    ).all()
+    taken = connection.execute(_TAKE, {"seqs": [row.seq for row in rows], "now": now}).all()
     events = sorted((Event(*row) for row in taken), key=lambda event: event.seq)
     if len(events) == len(rows):
         return events
@@ -185,6 +190,16 @@ def _take(connection: Connection, rows: Sequence[Any], now: int) -> list[Event]:
 
 
 _EVENT_COLUMNS = tuple(Event.__dataclass_fields__)
+_TAKE = (
+    _INBOX.update()
+    .where(
+        _INBOX.c.seq.in_(sa.bindparam("seqs", expanding=True)),
+        _INBOX.c.state.in_(_DUE),
+        _INBOX.c.next_attempt_at <= _NOW,
+    )
+    .values(claims=_INBOX.c.claims + 1)
+    .returning(*((_INBOX.c[name] - 1 if name == "claims" else _INBOX.c[name]) for name in _EVENT_COLUMNS))
+)
 
 
 def open_before(connection: Connection, merchant_id: int, connection_id: int, received: int, now: int) -> bool:
@@ -229,17 +244,18 @@ def finish(
     connection: Connection, events: Sequence[Event], outcomes: Sequence[tuple[str, str | None]], now: int
 ) -> None:
     """Reports events as done, parked or still ready, with what came of them."""
-    connection.execute(
-        _INBOX.update()
-        .where(_INBOX.c.seq == sa.bindparam("_seq"))
-        .values(
-            state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=sa.bindparam("_at"), claims=0
-        ),
-        [
-            {"_seq": event.seq, "_state": state, "_outcome": outcome, "_at": None if state == "ready" else now}
-            for event, (state, outcome) in zip(events, outcomes, strict=True)
-        ],
-    )
+    values = [
+        {"_seq": event.seq, "_state": state, "_outcome": outcome, "_at": None if state == "ready" else now}
+        for event, (state, outcome) in zip(events, outcomes, strict=True)
+    ]
+    connection.execute(_FINISH, values)
+
+
+_FINISH = (
+    _INBOX.update()
+    .where(_INBOX.c.seq == sa.bindparam("_seq"))
+    .values(state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=sa.bindparam("_at"), claims=0)
+)
 
 
 def give_back(connection: Connection, seqs: Sequence[int]) -> None:

@@ -15,6 +15,17 @@ _LANE = Lane.__table__  # type: ignore[attr-defined]
 _NEW = sa.text(
     "INSERT INTO lane (merchant_id, lane, fence, until) VALUES (:merchant_id, :lane, 0, 0) ON CONFLICT DO NOTHING"
 )
+_OWN: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
+_LANES = sa.select(_LANE.c.lane, _LANE.c.fence, _LANE.c.owner, _LANE.c.until).where(
+    _LANE.c.merchant_id == _OWN, _LANE.c.lane.in_(sa.bindparam("lanes", expanding=True))
+)
+#: nobody takes them over until the commit
+_LANES_KEPT = _LANES.with_for_update(read=True)
+_OF_OTHERS = sa.select(_LANE.c.lane).where(
+    _LANE.c.merchant_id == _OWN,
+    _LANE.c.owner != sa.bindparam("worker", type_=sa.String),
+    _LANE.c.until > sa.bindparam("now", type_=sa.BigInteger),
+)
 
 
 class LeaseLost(Exception):
@@ -32,14 +43,7 @@ def lease(
 ) -> dict[int, int]:
     """Takes or renews the leases of lanes that are free, expired or ours. Returns lane -> fence of those we hold now."""
     wanted = sorted(set(lanes))
-    held = {
-        row.lane: row
-        for row in connection.execute(
-            sa.select(_LANE.c.lane, _LANE.c.fence, _LANE.c.owner, _LANE.c.until).where(
-                _LANE.c.merchant_id == merchant_id, _LANE.c.lane.in_(wanted)
-            )
-        )
-    }
+    held = {row.lane: row for row in connection.execute(_LANES, {"merchant_id": merchant_id, "lanes": wanted})}
     missing = [lane for lane in wanted if lane not in held]
     if missing:
         # free at first, so that two workers that meet a new lane at once both find it and one of them takes it
@@ -74,20 +78,16 @@ def lease(
 
 def held_by_others(connection: Connection, merchant_id: int, *, owner: str, now: int) -> list[int]:
     """Lanes that other workers hold now."""
-    statement = sa.select(_LANE.c.lane).where(
-        _LANE.c.merchant_id == merchant_id, _LANE.c.owner != owner, _LANE.c.until > now
-    )
-    return list(connection.execute(statement).scalars())
+    values = {"merchant_id": merchant_id, "worker": owner, "now": now}
+    return list(connection.execute(_OF_OTHERS, values).scalars())
 
 
 def check_fences(connection: Connection, merchant_id: int, fences: Mapping[int, int], owner: str) -> None:
     """Raises LeaseLost when a lane of the batch is no longer ours. On PostgreSQL the rows stay locked until commit."""
-    statement = sa.select(_LANE.c.lane, _LANE.c.fence, _LANE.c.owner).where(
-        _LANE.c.merchant_id == merchant_id, _LANE.c.lane.in_(sorted(fences))
-    )
-    if connection.dialect.name == "postgresql":
-        statement = statement.with_for_update(read=True)
-    rows = {row.lane: row for row in connection.execute(statement)}
+    statement = _LANES_KEPT if connection.dialect.name == "postgresql" else _LANES
+    rows = {
+        row.lane: row for row in connection.execute(statement, {"merchant_id": merchant_id, "lanes": sorted(fences)})
+    }
     for lane, fence in fences.items():
         row = rows.get(lane)
         if row is None or row.fence != fence or row.owner != owner:

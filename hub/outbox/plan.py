@@ -212,9 +212,7 @@ def _replan_sent(connection: Connection, plan: Plan) -> None:
         return
     unsent = {row["id"] for row in rows_in(connection, _UNSENT_NOW, list(merged))}
     rows = [
-        {"id": plan.ids.next(), "merchant_id": plan.merchant_id, **row}
-        for id, row in merged.items()
-        if id not in unsent
+        {"id": plan.next_id(), "merchant_id": plan.merchant_id, **row} for id, row in merged.items() if id not in unsent
     ]
     if rows:
         insert_rows(connection, DELIVERY, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 
 import msgspec
 
@@ -47,6 +48,11 @@ class Money(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, value: str | int | Decimal, currency: str) -> Money:
         """Reads a decimal amount in major units, exactly. More places than the currency has are refused."""
+        # texts repeat: an order says many times 0.00 and the same price, rate by rate
+        return _of_text(value, currency) if type(value) is str else cls._parse(value, currency)
+
+    @classmethod
+    def _parse(cls, value: str | int | Decimal, currency: str) -> Money:
         places = exponent(currency)
         if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
             raise MoneyError(f"{value!r} is not an amount: give decimal text, a whole number or a Decimal")
@@ -146,3 +152,8 @@ def total(amounts: Iterable[Money], currency: str) -> Money:
     for amount in amounts:
         result += amount
     return result
+
+
+@lru_cache(maxsize=8192)
+def _of_text(value: str, currency: str) -> Money:
+    return Money._parse(value, currency)

@@ -253,7 +253,7 @@ def _book(plan: Plan, draft: EntryDraft, payload: bytes, accounts: list[Row]) ->
     if closed is not None and effective <= closed:
         # a closed period is not written to: booked on the first day after it, with its own date (PCG art. 1031-4)
         effective, origin = closed + timedelta(days=1), origin or effective
-    entry_id, seq, previous = plan.ids.next(), book["next_seq"], book["head_hash"]
+    entry_id, seq, previous = plan.next_id(), book["next_seq"], book["head_hash"]
     linked = chain.chain_hash(
         key,
         chain.header(

@@ -64,7 +64,7 @@ def issue(work: Work, draft: DocumentDraft, regime_region: str | None) -> Row:
     net = sum(amounts.net for _, amounts in draft.lines)
     tax = sum(amounts.tax for _, amounts in draft.lines)
     document: Row = {
-        "id": plan.ids.next(),
+        "id": plan.next_id(),
         "order_id": order["id"],
         "kind": draft.kind,
         "ordinal": ordinal,

@@ -40,7 +40,7 @@ def _book(work: Work, payment: Payment) -> None:
         return
     paid_at = instant_us(payment.paid_at)
     row: Row = {
-        "id": plan.ids.next(),
+        "id": plan.next_id(),
         "connection_id": order["connection_id"],
         "order_id": order["id"],
         "external_id": payment.external_id,

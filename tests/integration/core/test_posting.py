@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -288,8 +289,7 @@ def _book_until(book: BookOfTest, url: str, deadline: int) -> None:
     sa.event.listen(database.engine, "commit", die)
     with database.write() as connection:
         lock_book(connection, 1)
-        plan = book.plan(connection)
-        plan.ids = database.ids
+        plan = replace(book, database=database).plan(connection)
         post(plan, sale(1))
         post(plan, sale(2))
         plan.write(connection, ORDER)

@@ -29,9 +29,10 @@ class Counter:
     def __init__(self) -> None:
         self.given = 100
 
-    def next(self) -> int:
-        self.given += 1
-        return self.given
+    def some(self, most: int) -> range:
+        first = self.given + 1
+        self.given += most
+        return range(first, first + most)
 
 
 def make(stored: dict[Any, Row] | None = None) -> tuple[Plan, Source, list[list[Any]]]:
