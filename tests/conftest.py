@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from books import CHAIN_KEY, MERCHANT, NOW, BookOfTest
 from postgres_server import APP_ROLE, PostgresServer
 
@@ -16,6 +17,13 @@ from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.stock.setup import open_stock
 from hub.db import migrate
 from hub.db.engine import Database
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """No test logs where another one said: commands that run in this process set up logging."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Runs files through flows in a scratch hub without a network, and shows what would be booked and sent."""
-    import sys
-
     import structlog
 
+    from hub.cli import logs
     from hub.connect import payload
     from hub.db.types import instant_us
     from hub.workers.catalogue import CatalogueError
@@ -44,7 +43,7 @@ def command(
     from hub.workers.simulate import FlowsRefused, NoFlows, simulate
 
     if not structlog.is_configured():
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        logs.configure("warning")
     try:
         if clock is not None:
             instant_us(clock)

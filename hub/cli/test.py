@@ -16,19 +16,14 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Runs YAML tests offline, on sandboxes. Ends with 1 when a test fails, 2 when a file cannot be run."""
-    import logging
-    import sys
-
     import structlog
 
+    from hub.cli import logs
     from hub.connect import payload
     from hub.workers.flowtest import find_tests, run_tests
 
     if not structlog.is_configured():
-        structlog.configure(
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-            wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-        )
+        logs.configure("error")
     here = Path("flows")
     try:
         files = find_tests(paths or ([here] if any(here.glob("*.test.yaml")) else []))
