@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.options import Before, Home, Json, Limit
-from hub.cli.output import print_json, print_next, print_table
-from hub.cli.reach import reached
+from hub.cli.pages import show_page
 
 
 def command(
@@ -20,10 +19,5 @@ def command(
     json: Json = False,
 ) -> None:
     """List invoices and credit notes, newest first."""
-    with reached(home) as hub:
-        result = hub.call("documents", kind=kind, number=number, limit=limit, before=before)
-    if json:
-        print_json(result)
-        return
-    print_table(result["items"], ["number", "kind", "date", "net", "tax", "total", "order_id"])
-    print_next(result)
+    columns = ["number", "kind", "date", "net", "tax", "total", "order_id"]
+    show_page("documents", columns, home=home, json=json, kind=kind, number=number, limit=limit, before=before)

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.options import Before, Home, Json, Limit
-from hub.cli.output import print_json, print_next, print_table
-from hub.cli.reach import reached
+from hub.cli.pages import show_page
 
 
 def command(
@@ -20,11 +19,5 @@ def command(
     json: Json = False,
 ) -> None:
     """List events, newest first."""
-    with reached(home) as hub:
-        result = hub.call("inbox", state=state, connection=connection, limit=limit, before=before)
-    if json:
-        print_json(result)
-        return
     columns = ["seq", "state", "connection", "topic", "record_id", "received_at", "outcome"]
-    print_table(result["items"], columns)
-    print_next(result)
+    show_page("inbox", columns, home=home, json=json, state=state, connection=connection, limit=limit, before=before)

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.options import Before, Home, Json, Limit
-from hub.cli.output import print_json, print_next, print_table
-from hub.cli.reach import reached
+from hub.cli.pages import show_page
 
 
 def command(
@@ -20,10 +19,5 @@ def command(
     json: Json = False,
 ) -> None:
     """List orders with what they come to and what was invoiced, newest first."""
-    with reached(home) as hub:
-        result = hub.call("orders", name=name, state=state, limit=limit, before=before)
-    if json:
-        print_json(result)
-        return
-    print_table(result["items"], ["name", "connection", "state", "financial_status", "current_total", "invoiced"])
-    print_next(result)
+    columns = ["name", "connection", "state", "financial_status", "current_total", "invoiced"]
+    show_page("orders", columns, home=home, json=json, name=name, state=state, limit=limit, before=before)

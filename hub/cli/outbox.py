@@ -8,7 +8,8 @@ import typer
 
 from hub.cli.errors import CommandError
 from hub.cli.options import Before, Home, Json, Limit
-from hub.cli.output import print_json, print_next, print_table
+from hub.cli.output import print_json
+from hub.cli.pages import show_page
 from hub.cli.reach import reached
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Deliveries: list them, settle parked ones.")
@@ -27,14 +28,18 @@ def list_(
     json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
-    with reached(home) as hub:
-        result = hub.call("outbox", state=state, connection=connection, operation=operation, limit=limit, before=before)
-    if json:
-        print_json(result)
-        return
     columns = ["id", "state", "connection", "operation", "key", "attempts", "external_id", "reason"]
-    print_table(result["items"], columns)
-    print_next(result)
+    show_page(
+        "outbox",
+        columns,
+        home=home,
+        json=json,
+        state=state,
+        connection=connection,
+        operation=operation,
+        limit=limit,
+        before=before,
+    )
 
 
 @app.command()

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.options import Before, Home, Json, Limit
-from hub.cli.output import print_json, print_next, print_table
-from hub.cli.reach import reached
+from hub.cli.pages import show_page
 
 
 def command(
@@ -21,10 +20,5 @@ def command(
     json: Json = False,
 ) -> None:
     """List runs of flows and what each changed, newest first."""
-    with reached(home) as hub:
-        result = hub.call("runs", event=event, flow=flow, state=state, limit=limit, before=before)
-    if json:
-        print_json(result)
-        return
-    print_table(result["items"], ["id", "event", "flow", "trigger", "state", "changed", "reason"])
-    print_next(result)
+    columns = ["id", "event", "flow", "trigger", "state", "changed", "reason"]
+    show_page("runs", columns, home=home, json=json, event=event, flow=flow, state=state, limit=limit, before=before)
