@@ -150,3 +150,24 @@ def body_of(received: Received) -> dict[str, Any]:
 
 def document(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def subscribe(admin: Admin, inbox: Inbox, *topics: str) -> None:
+    admin.control("subscriptions", {"uri": inbox.url, "topics": list(topics)})
+
+
+def ship(admin: Admin, order: dict[str, Any], number: str = "6A1", **more: Any) -> dict[str, Any]:
+    node = admin.data("FulfillmentOrdersOfOrder", id=order["gid"])["fulfillmentOrders"]["nodes"][0]
+    part: dict[str, Any] = {"fulfillmentOrderId": node["id"]}
+    if "quantity" in more:
+        line = node["lineItems"]["nodes"][0]["id"]
+        part["fulfillmentOrderLineItems"] = [{"id": line, "quantity": more["quantity"]}]
+    tracking = {"company": "Colissimo", "number": number, "url": f"https://example.com/{number}"}
+    sent = {"notifyCustomer": more.get("notify", True), "trackingInfo": tracking, "lineItemsByFulfillmentOrder": [part]}
+    return admin.data("FulfillmentCreate", fulfillment=sent)
+
+
+def user_error(answer: dict[str, Any]) -> str:
+    payload = answer["data"]["inventorySetQuantities"]
+    assert payload["inventoryAdjustmentGroup"] is None
+    return payload["userErrors"][0]["code"]
