@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -16,6 +15,7 @@ from hub.mapping.operations import COMPARE
 from hub.mapping.program import Assembly, Source
 from hub.mapping.source import SourceError
 from hub.mapping.syntax import Refusal, Spans, parse
+from hub.records.notation import nearest
 
 MAX_DEPTH = 60
 
@@ -102,12 +102,6 @@ def compile_source(assembly: Assembly, source: Source, names: Names) -> Compiled
     except RecursionError:
         raise SourceError.at(source.position, "too-deep", "the expression is nested too deeply") from None
     return Compiled(node, compiler.names_read, compiler.paths_read, compiler.path(tree))
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """A hint with the known word that looks most like another."""
-    found = difflib.get_close_matches(word, known, 1, 0.6)
-    return f"did you mean {found[0]}?" if found else ""
 
 
 def weight(node: ast.AST) -> int:

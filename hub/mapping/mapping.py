@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
-from hub.mapping.compiler import Bound, Compiled, Names, compile_source, nearest, weight
+from hub.mapping.compiler import Bound, Compiled, Names, compile_source, weight
 from hub.mapping.document import Document, Path, load_document
 from hub.mapping.program import Assembly, Program, Source
 from hub.mapping.source import Problem, SourceError
+from hub.records.notation import nearest
 
 __all__ = ["Mapping", "MappingErrors", "load_mapping"]
 
