@@ -21,6 +21,9 @@ from typing import Any
 import hub
 from hub.connect.manifest import Manifest, ManifestError, load_manifest
 from hub.mapping.document import Problem
+from hub.mapping.schema_file import Schema, SchemaErrors, load_schema
+from hub.records.schema import Type
+from hub.records.structs import canonical
 
 ROOT_PACKAGE = "hub_connectors"
 ENTRY_POINTS = "hub.connectors"
@@ -80,10 +83,37 @@ class Connector:
         """A text file of the folder, such as a GraphQL document."""
         return (self.folder / path).read_text("utf-8")
 
+    def schema(self, record: str) -> Type | None:
+        """What a record of the connector looks like; None where nobody described it. Raises: SchemaErrors."""
+        return self._schemas[record].type if record in self._schemas else None
+
+    @cached_property
+    def _schemas(self) -> dict[str, Schema]:
+        """All of `schemas/`, by record."""
+        problems: list[Problem] = []
+        found: dict[str, Schema] = {}
+        for file in sorted((self.folder / "schemas").glob("*.yaml")):
+            shown = f"connectors/{self.name}/schemas/{file.name}"
+            try:
+                schema = load_schema(file.read_text("utf-8"), shown)
+            except SchemaErrors as error:
+                problems += error.problems
+                continue
+            if schema.name != f"{self.name}.{file.stem}":
+                hint = f"the file says it is {self.name}.{file.stem}"
+                problems.append(Problem(shown, 1, 1, "schema", f"says it describes {schema.name}", hint))
+            found[file.stem] = schema
+        if problems:
+            raise SchemaErrors(problems)
+        return found
+
     def check(self) -> None:
-        """Reads the manifest and loads all the code that it names. Raises: ManifestError, BrokenConnector."""
+        """Reads the manifest and the schemas, and loads all the code that the manifest names.
+
+        Raises: ManifestError, SchemaErrors, BrokenConnector."""
         for ref in self.manifest.code_refs():
             self.code(ref)
+        self.schema("")
 
 
 class Registry:
@@ -116,6 +146,15 @@ class Registry:
             raise UnknownConnector(
                 f"no connector {name!r}: there are {', '.join(self._connectors) or 'none'}"
             ) from None
+
+    def schema(self, kind: str) -> Type | None:
+        """What a kind of record looks like, as mappings name it: `shopify.order` of a connector, `order` or
+        `payment.received` of the hub; None where nobody described it. Raises: SchemaErrors."""
+        name, _, record = kind.partition(".")
+        ours = canonical(kind)
+        if ours is not None or name not in self._connectors:
+            return ours
+        return self._connectors[name].schema(record)
 
     def __iter__(self) -> Any:
         return iter(self._connectors.values())

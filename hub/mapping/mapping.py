@@ -15,7 +15,7 @@ from hub.records.notation import nearest
 
 __all__ = ["Mapping", "MappingErrors", "load_mapping"]
 
-_TOP = ("mapping", "from", "to", "let", "map")
+_TOP = ("mapping", "from", "to", "tables", "let", "map", "allow")
 _EACH = ("each", "as", "when", "let", "map")
 _BLOCK = ("when", "let", "map")
 _RESERVED = frozenset({"each", "as", "when", "let", "map", "concat"})
@@ -36,10 +36,13 @@ class MappingErrors(Exception):
 class Mapping:
     """A compiled mapping; safe to share between threads."""
 
-    def __init__(self, name: str, source: str, target: str, paths: frozenset[str], program: Program) -> None:
+    def __init__(
+        self, name: str, source: str, target: str, document: Document, paths: frozenset[str], program: Program
+    ) -> None:
         self.name = name  # "shopify/order"
         self.source = source  # kind of record it reads: "shopify.order"
         self.target = target  # kind of record it makes: "order"
+        self.document = document  # as it was written, for checks
         self.paths = paths  # dotted paths of the record it reads, "lineItems[].sku"; for lint
         self._program = program
 
@@ -97,8 +100,10 @@ class _Builder:
         if not isinstance(tree, dict) or _RESERVED & tree.keys():
             self._problem(("map",), "shape", "map: holds the fields of the target record")
             return None
+        self._allow(value.get("allow"))
         body: list[ast.stmt] = []
-        names = self._let(value.get("let"), ("let",), self.names, body)
+        names = self._tables(value.get("tables"), self.names, body)
+        names = self._let(value.get("let"), ("let",), names, body)
         made = self._object(tree, ("map",), names, body)
         if self.problems:
             return None
@@ -107,7 +112,8 @@ class _Builder:
         body.append(ast.Return(made))
         program = self.assembly.build(["record", "scope"], body)
         fields = self.paths if not self.extra_names else {p for p in self.paths if not self._extra(p)}
-        return Mapping(str(texts["mapping"]), str(texts["from"]), str(texts["to"]), frozenset(fields), program)
+        named = (str(texts["mapping"]), str(texts["from"]), str(texts["to"]))
+        return Mapping(*named, self.document, frozenset(fields), program)
 
     def _extra(self, path: str) -> bool:
         return path.replace("[", ".").split(".")[0] in self.extra_names
@@ -208,6 +214,46 @@ class _Builder:
         branch = ast.If(test.node, [], [])
         body.append(branch)
         return branch.body
+
+    def _tables(self, value: Any, names: Names, body: list[ast.stmt]) -> Names:
+        """Binds the names of `tables:`, which are data: nothing in them is an expression."""
+        if value is None:
+            return names
+        if not isinstance(value, dict):
+            self._problem(("tables",), "shape", "tables: holds names, each with a table")
+            return names
+        for name, table in value.items():
+            here = ("tables", name)
+            if not isinstance(table, dict):
+                self._problem(
+                    here, "shape", f"the table {name} holds keys and values", "tables: {carriers: {DPD: dpd}}"
+                )
+            elif self._good_name(name, here):
+                variable = self.assembly.fresh()
+                # built anew for each record: what a mapping makes of it may be changed by whoever takes it
+                body.append(_assign(variable, self._data(table)))
+                names = names.with_bound(name, Bound(variable))
+        return names
+
+    def _data(self, value: Any) -> ast.expr:
+        """Code of plain data."""
+        if isinstance(value, dict):
+            return ast.Dict([ast.Constant(key) for key in value], [self._data(item) for item in value.values()])
+        if isinstance(value, list):
+            return ast.List([self._data(item) for item in value], ast.Load())
+        return self.assembly.constant(value)
+
+    def _allow(self, value: Any) -> None:
+        """`allow: {rule: reason}` silences rules of `hub lint`; each with its reason."""
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            self._problem(("allow",), "shape", "allow: holds rules, each with the reason why it may be broken here")
+            return
+        for rule, reason in value.items():
+            if not isinstance(reason, str) or not reason.strip():
+                hint = "say why: allow: {rule: reason}"
+                self._problem(("allow", rule), "reason", f"allow: {rule} has no reason", hint, key=True)
 
     def _let(self, value: Any, path: Path, names: Names, body: list[ast.stmt]) -> Names:
         """Binds the names of a `let:`, each of which sees those before it."""

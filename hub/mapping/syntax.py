@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 
 MAX_CHARACTERS = 10_000
 MAX_BRACKETS = 50
@@ -49,8 +50,10 @@ class Refusal(Exception):
         self.hint = hint
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> ast.expr:
-    """The tree of an expression. Offsets in it are those of the text plus one (see `Spans`). Raises `Refusal`."""
+    """The tree of an expression. Offsets in it are those of the text plus one (see `Spans`). It is shared by all that read
+    it, so nobody changes it. Raises `Refusal`."""
     if not text.strip():
         raise Refusal(0, "syntax", "the expression is empty", "an empty text is written \"''\"")
     if len(text) > MAX_CHARACTERS:

@@ -105,7 +105,18 @@ def _object(value: dict[str, Any], path: Path, known: Mapping[str, Type], report
         if name in fields:
             report((*path, key), "duplicate-key", f"{name} is described twice", "keep one of the two")
         fields[name] = type_.or_null() if name != key else type_
-    return replace(object_of(MappingProxyType(fields)), rest=rest)
+    return object_of(MappingProxyType(_with_sides(fields)), rest=rest)
+
+
+def _with_sides(fields: dict[str, Type]) -> dict[str, Type]:
+    """Fields that hold the same amount in two currencies (`{shopMoney: price, presentmentMoney: price}`) say which is which."""
+    amounts = {
+        name: type_.not_null().fields
+        for name, type_ in fields.items()
+        if any(inner.form == "amount" for inner in type_.fields.values())
+    }
+    sides = [name for name, one in amounts.items() if sum(one == other for other in amounts.values()) > 1]
+    return fields | {name: replace(fields[name], currency=name) for name in sides}
 
 
 def nearest(word: str, known: Collection[str]) -> str:

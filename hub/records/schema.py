@@ -76,7 +76,7 @@ class Type:
     form: str = ""
     #: of a text: all that it can be; empty: anything
     choices: tuple[str, ...] = ()
-    #: of a list: what its items are
+    #: of a list: what its items are; None: it is empty
     item: Type | None = None
     #: of an object: the fields that are described
     fields: Mapping[str, Type] = field(default_factory=lambda: _NO_FIELDS)
@@ -84,7 +84,7 @@ class Type:
     optional: frozenset[str] = frozenset()
     #: of an object: what every other field is; None: there is no other field, the object is closed
     rest: Type | None = None
-    #: of money: whose currency it is in, where that is known; two of different sources are never added
+    #: of money, and of an object that holds an amount: whose currency it is in, where that is known
     currency: str = ""
 
     def or_null(self) -> Type:
@@ -193,12 +193,12 @@ def _misfits(value: Any, type_: Type, path: str, references: bool) -> Iterator[M
         return
     if not isinstance(value, _PYTHON[type_.kind]) or (isinstance(value, bool) and type_.kind is not Kind.BOOL):
         yield Misfit(path, f"{type(value).__name__} {str(value)[:40]!r}, where {type_} is wanted")
-    elif type_.kind is Kind.TEXT:
+    elif isinstance(value, str):
         yield from _text_misfits(value, type_, path)
-    elif type_.kind is Kind.LIST and type_.item is not None:
+    elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _misfits(item, type_.item, f"{path}[{index}]", references)
-    elif type_.kind is Kind.OBJECT:
+            yield from _misfits(item, type_.item or ANY, f"{path}[{index}]", references)
+    elif isinstance(value, Mapping) and type_.kind is Kind.OBJECT:
         yield from _object_misfits(value, type_, path, references)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hub.mapping.budget import charge_items
 from hub.mapping.fault import Fault, describe
+from hub.mapping.functions import results
 from hub.mapping.functions.registry import function, need_list, need_text, need_whole
 from hub.mapping.numbers import MAX_PLACES, add, bounded, is_number, negate, rounded
 from hub.mapping.operations import less
@@ -16,7 +17,11 @@ GROUP = "Numbers and money"
 
 
 @function(
-    GROUP, ("money('37.10', 'EUR') + money(5, 'EUR')", "money(42.10, 'EUR')"), ("money('500', 'JPY').amount", "500")
+    GROUP,
+    ("money('37.10', 'EUR') + money(5, 'EUR')", "money(42.10, 'EUR')"),
+    ("money('500', 'JPY').amount", "500"),
+    types="text|number, text -> money",
+    result=results.money,
 )
 def money(amount: Any, currency: Any) -> Money:
     """Money of a decimal amount in major units; more decimal places than the currency has are refused."""
@@ -27,7 +32,7 @@ def money(amount: Any, currency: Any) -> Money:
     return Money.parse(amount, need_text(currency, "the currency of money"))
 
 
-@function(GROUP, ("amount(money('37.10', 'EUR'))", "37.10"))
+@function(GROUP, ("amount(money('37.10', 'EUR'))", "37.10"), types="money? -> number~", result=results.amount)
 def amount(value: Any) -> Decimal | None:
     """The decimal amount of money in major units (`.amount` is in minor units); null stays null."""
     if value is None:
@@ -41,6 +46,8 @@ def amount(value: Any) -> Decimal | None:
     GROUP,
     ("sum_money([], 'EUR')", "money(0, 'EUR')"),
     ("sum_money([money(1, 'EUR'), money(2, 'EUR')], 'EUR')", "money(3, 'EUR')"),
+    types="[money]?, text -> money",
+    result=results.sum_money,
 )
 def sum_money(amounts: Any, currency: Any) -> Money:
     """The sum of money of one currency; zero of it when there is none."""
@@ -54,7 +61,9 @@ def sum_money(amounts: Any, currency: Any) -> Money:
     return total
 
 
-@function(GROUP, ("round(1.005, 2)", "1.01"), ("round(-2.5)", "-3"))
+@function(
+    GROUP, ("round(1.005, 2)", "1.01"), ("round(-2.5)", "-3"), types="number, whole -> number", result=results.rounded
+)
 def round_(value: Any, places: Any = 0) -> int | Decimal:
     """A number rounded half up (away from zero); with no places a whole number."""
     size = need_whole(places, "round", 0, MAX_PLACES)
@@ -65,20 +74,26 @@ def round_(value: Any, places: Any = 0) -> int | Decimal:
     return result if size else int(result)
 
 
-@function(GROUP, ("abs(-12.50)", "12.50"))
+@function(GROUP, ("abs(-12.50)", "12.50"), types="number|money -> T", result=results.same)
 def abs_(value: Any) -> Any:
     """A number or money without its sign."""
     negative = negate(value)
     return negative if less(value, negative) else value
 
 
-@function(GROUP, ("min(3, 1.5)", "1.5"), ("min([4, 2, 8])", "2"))
+@function(GROUP, ("min(3, 1.5)", "1.5"), ("min([4, 2, 8])", "2"), types="T... -> T", result=results.extreme)
 def min_(*values: Any) -> Any:
     """The least of several values or of one list, all of one kind; null of an empty list."""
     return _extreme(values, "min", lambda one, best: less(one, best))
 
 
-@function(GROUP, ("max(3, 1.5)", "3"), ("max(['2026-01-31', '2026-02-01'])", "'2026-02-01'"))
+@function(
+    GROUP,
+    ("max(3, 1.5)", "3"),
+    ("max(['2026-01-31', '2026-02-01'])", "'2026-02-01'"),
+    types="T... -> T",
+    result=results.extreme,
+)
 def max_(*values: Any) -> Any:
     """The greatest of several values or of one list, all of one kind; null of an empty list."""
     return _extreme(values, "max", lambda one, best: less(best, one))

@@ -31,6 +31,7 @@ _MAX_DAYS = 36_600
     ("instant('2026-11-24T09:12:31+01:00')", "'2026-11-24T08:12:31.000000Z'"),
     ("instant('2026-11-24 09:12', 'Europe/Paris')", "'2026-11-24T08:12:00.000000Z'"),
     ("instant(1764000000)", "'2025-11-24T16:00:00.000000Z'"),
+    types="text|number?, text? -> instant~",
 )
 def instant(value: Any, zone: Any = None) -> str | None:
     """A moment as UTC text with microseconds, from RFC 3339 text or from seconds since 1970. Text without an offset is
@@ -44,6 +45,7 @@ def instant(value: Any, zone: Any = None) -> str | None:
     GROUP,
     ("date('2026-11-23T23:30:00Z', 'Europe/Paris')", "'2026-11-24'"),
     ("date('2026-11-24')", "'2026-11-24'"),
+    types="text|number?, text? -> date~",
 )
 def date_(value: Any, zone: Any = None) -> str | None:
     """The calendar day of a moment in a zone; a day stays itself. Null stays null."""
@@ -56,7 +58,7 @@ def date_(value: Any, zone: Any = None) -> str | None:
     return _moment(value, zone, "date").astimezone(_zone(zone)).date().isoformat()
 
 
-@function(GROUP, ("add_days('2026-02-27', 30)", "'2026-03-29'"))
+@function(GROUP, ("add_days('2026-02-27', 30)", "'2026-03-29'"), types="text?, whole -> date~")
 def add_days(value: Any, days: Any) -> str | None:
     """The calendar day a number of days later, or earlier; null stays null."""
     count = need_whole(days, "add_days", -_MAX_DAYS, _MAX_DAYS)

@@ -6,6 +6,7 @@ from typing import Any
 
 from hub.mapping.budget import charge_items
 from hub.mapping.fault import Fault, describe
+from hub.mapping.functions import results
 from hub.mapping.functions.registry import function, need_list
 from hub.mapping.numbers import add, is_number
 from hub.records.money import Money
@@ -15,7 +16,7 @@ GROUP = "Lists, objects and missing values"
 _SINGLE = (str, int, Money)
 
 
-@function(GROUP, ("len([1, 2])", "2"), ("len(null)", "0"), ("len('abc')", "3"))
+@function(GROUP, ("len([1, 2])", "2"), ("len(null)", "0"), ("len('abc')", "3"), types="text|list|object? -> whole")
 def len_(value: Any) -> int:
     """Number of items of a list, fields of an object or characters of a text; 0 of null."""
     if value is None:
@@ -25,7 +26,7 @@ def len_(value: Any) -> int:
     return len(value)
 
 
-@function(GROUP, ("sum([0.1, 0.2])", "0.3"), ("sum([])", "0"))
+@function(GROUP, ("sum([0.1, 0.2])", "0.3"), ("sum([])", "0"), types="[number]? -> number", result=results.total)
 def sum_(values: Any) -> Any:
     """The sum of a list of numbers, exact; 0 of an empty list or null."""
     listed = need_list(values, "sum")
@@ -40,20 +41,20 @@ def sum_(values: Any) -> Any:
     return total
 
 
-@function(GROUP, ("first(['a', 'b'])", "'a'"), ("first([])", "null"))
+@function(GROUP, ("first(['a', 'b'])", "'a'"), ("first([])", "null"), types="[T]? -> T?")
 def first(values: Any) -> Any:
     """The first item of a list; null when there is none."""
     return next(iter(need_list(values, "first")), None)
 
 
-@function(GROUP, ("last(['a', 'b'])", "'b'"))
+@function(GROUP, ("last(['a', 'b'])", "'b'"), types="[T]? -> T?")
 def last(values: Any) -> Any:
     """The last item of a list; null when there is none."""
     listed = need_list(values, "last")
     return listed[-1] if listed else None
 
 
-@function(GROUP, ("unique(['a', 'b', 'a'])", "['a', 'b']"))
+@function(GROUP, ("unique(['a', 'b', 'a'])", "['a', 'b']"), types="[T]? -> [T]")
 def unique(values: Any) -> list[Any]:
     """A list of single values without repeats, in order of first appearance."""
     listed = need_list(values, "unique")
@@ -67,7 +68,7 @@ def unique(values: Any) -> list[Any]:
     return list(seen.values())
 
 
-@function(GROUP, ("flatten([[1, 2], null, [3]])", "[1, 2, 3]"))
+@function(GROUP, ("flatten([[1, 2], null, [3]])", "[1, 2, 3]"), types="[[T]?]? -> [T]")
 def flatten(values: Any) -> list[Any]:
     """A list of lists as one list; a null in it counts as empty."""
     result: list[Any] = []
@@ -81,7 +82,7 @@ def flatten(values: Any) -> list[Any]:
     return result
 
 
-@function(GROUP, ("keys({'a': 1, 'b': 2})", "['a', 'b']"))
+@function(GROUP, ("keys({'a': 1, 'b': 2})", "['a', 'b']"), types="object? -> [text]")
 def keys(value: Any) -> list[str]:
     """The keys of an object, to loop over; null has none."""
     if value is None:
@@ -92,7 +93,13 @@ def keys(value: Any) -> list[str]:
     return list(value)
 
 
-@function(GROUP, ("lookup({'paid': 'done'}, 'paid')", "'done'"), ("lookup({'FR': 20.0}, 'XX', 0)", "0"))
+@function(
+    GROUP,
+    ("lookup({'paid': 'done'}, 'paid')", "'done'"),
+    ("lookup({'FR': 20.0}, 'XX', 0)", "0"),
+    types="object?, text?, any -> any",
+    result=results.lookup,
+)
 def lookup(table: Any, key: Any, default: Any = None) -> Any:
     """The value of a key in an object; the default when the key is null or not there."""
     if table is None or key is None:
@@ -102,13 +109,15 @@ def lookup(table: Any, key: Any, default: Any = None) -> Any:
     return table.get(key, default)
 
 
-@function(GROUP, ("default(null, 0)", "0"), ("default(null, null, 'FR')", "'FR'"))
+@function(
+    GROUP, ("default(null, 0)", "0"), ("default(null, null, 'FR')", "'FR'"), types="any... -> T", result=results.default
+)
 def default(*values: Any) -> Any:
     """The first value that is not null; null when all are."""
     return next((value for value in values if value is not None), None)
 
 
-@function(GROUP, ("exists(null)", "false"), ("exists(0)", "true"))
+@function(GROUP, ("exists(null)", "false"), ("exists(0)", "true"), types="any -> bool")
 def exists(value: Any) -> bool:
     """Whether a value is not null."""
     return value is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hub.mapping.fault import Fault, describe
+from hub.mapping.functions import results
 from hub.mapping.functions.registry import function, need_text
 
 GROUP = "References"
@@ -17,6 +18,8 @@ GROUP = "References"
         "ref('item', 'MUG-01', 'item.ensure', {'Name': 'Mug'})['ensure']",
         "'item.ensure'",
     ),
+    types="text, text|whole, text?, any -> any",
+    result=results.reference,
 )
 def ref(kind: Any, key: Any, ensure: Any = None, data: Any = None) -> dict[str, Any]:
     """In the body of a delivery: the id that the other system gave to something of ours, put in just before sending.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hub.mapping.fault import Fault, describe
+from hub.mapping.functions.signatures import Result, Types, read_types
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,20 +26,23 @@ class Function:
     examples: tuple[Example, ...]
     call: Callable[..., Any]
     parameters: inspect.Signature
+    types: Types  # what it takes and gives
 
 
 FUNCTIONS: dict[str, Function] = {}
 
 
-def function(group: str, *examples: Example) -> Callable[[F], F]:
-    """Puts a function into the language. Its name may end in `_` where Python has the name already."""
+def function(group: str, *examples: Example, types: str, result: Result | None = None) -> Callable[[F], F]:
+    """Puts a function into the language. Its name may end in `_` where Python has the name already. `types` is what it
+    takes and gives (`signatures.py`); `result` says it where the notation cannot."""
 
     def register(call: F) -> F:
         signature = inspect.signature(call)
         name = call.__name__.rstrip("_")
         shown = ", ".join(_shown(parameter) for parameter in signature.parameters.values())
         doc = " ".join((call.__doc__ or "").split())
-        FUNCTIONS[name] = Function(name, group, f"{name}({shown})", doc, examples, call, signature)
+        typed = read_types(types, list(signature.parameters), result)
+        FUNCTIONS[name] = Function(name, group, f"{name}({shown})", doc, examples, call, signature, typed)
         return call
 
     return register

@@ -11,8 +11,11 @@ from hub.connect.manifest import ManifestError
 from hub.connect.registry import BrokenConnector, Connector, Registry
 from hub.db.engine import Database
 from hub.flows.active import flow_files, load_flows
-from hub.flows.context import ConnectionInfo, MappingFolder, Roles, load_roles
+from hub.flows.context import MAPPING_NAMES, ConnectionInfo, MappingFolder, Roles, load_roles
 from hub.mapping import Problem
+from hub.mapping.check import check_mapping
+from hub.mapping.schema_file import SchemaErrors
+from hub.records.schema import OBJECT, Type
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.setup import check_ready
 from hub.workers.hub import Hub
@@ -37,6 +40,7 @@ def lint(settings: Settings, *, merchant_id: int = 1) -> dict[str, Any]:
     for name in mappings.names():
         mappings.get(name)
     problems += mappings.problems
+    problems += _types(mappings, registry, sound)
     files = flow_files([settings.home / "flows"])
     for roles in _castings(registry, sound, _bound(settings, registry, merchant_id)):
         loaded = load_flows(files, roles, MappingFolder.standard(folder))
@@ -63,13 +67,29 @@ def _problems_of(connector: Connector, problems: list[Problem]) -> bool:
     """Adds what is wrong with a connector. Returns whether something is."""
     try:
         connector.check()
-    except ManifestError as error:
+    except (ManifestError, SchemaErrors) as error:
         problems += error.problems
         return True
     except BrokenConnector as error:
         problems.append(Problem(f"connectors/{connector.name}/connector.yaml", 1, 1, "code", str(error)))
         return True
     return False
+
+
+def _types(mappings: MappingFolder, registry: Registry, sound: Iterable[Connector]) -> Iterator[Problem]:
+    """What the types of records tell about the mappings between them."""
+    ours = {connector.name for connector in sound}
+    names = dict.fromkeys(MAPPING_NAMES, OBJECT.or_null())
+
+    def described(kind: str) -> Type | None:
+        owner = kind.partition(".")[0]
+        return None if owner in registry.names() and owner not in ours else registry.schema(kind)
+
+    for name in mappings.names():
+        mapping = mappings.get(name)
+        if mapping is not None:
+            source, target = described(mapping.source), described(mapping.target)
+            yield from check_mapping(mapping.document, source, target, names)
 
 
 def _bound(settings: Settings, registry: Registry, merchant_id: int) -> list[ConnectionInfo]:

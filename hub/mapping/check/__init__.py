@@ -22,3 +22,9 @@ wrong. These checks are for `hub lint`: a mapping that has such problems still l
 | `missing-currency` | money without a currency, or amounts of two currencies together |
 | `constant-condition` | a condition that holds always, or never |
 """
+
+from hub.mapping.check.expression import Checked, check_expression
+from hub.mapping.check.mapping import check_mapping
+from hub.mapping.check.scope import Scope
+
+__all__ = ["Checked", "Scope", "check_expression", "check_mapping"]
