@@ -23,26 +23,19 @@ from hub.core.sales.sources import preload as preload_sales
 from hub.db.engine import Database
 from hub.db.tables import Merchant
 from hub.flows.context import MappingFolder, Roles, load_roles
-from hub.flows.definition import CORE_EVENTS, LANGUAGE_VERSION, Flow, FlowErrors, emitted, load_flow
+from hub.flows.definition import LANGUAGE_VERSION, Flow, FlowErrors, check_called, load_flow
 from hub.flows.run import Parked, Run, Settings
+from hub.flows.source import FlowFile, emitted, sub_flows
 from hub.flows.steps import KINDS
 from hub.flows.steps.order_sync import canonical_order
 from hub.flows.tables import FlowActivation, FlowVersion
+from hub.flows.triggers import CORE_EVENTS
 from hub.inbox.claim import Event
 from hub.mapping import Problem
 
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 _VERSION = FlowVersion.__table__  # type: ignore[attr-defined]
 _ACTIVATION = FlowActivation.__table__  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True)
-class FlowFile:
-    """A flow as it is written."""
-
-    name: str
-    file: str
-    text: str
 
 
 @dataclass
@@ -122,27 +115,41 @@ def flow_files(homes: Iterable[Path] = ()) -> list[FlowFile]:
 
 
 def load_flows(
-    files: Sequence[FlowFile], roles: Roles, mappings: MappingFolder, *, beside: Iterable[FlowFile] = ()
+    files: Sequence[FlowFile],
+    roles: Roles,
+    mappings: MappingFolder,
+    *,
+    beside: Iterable[FlowFile] = (),
+    called: Iterable[FlowFile] | None = None,
 ) -> Loaded:
-    """Compiles flows; all problems of all files are gathered. `beside` may emit events that they answer."""
+    """Compiles flows; all problems of all files are gathered, each once. `beside` may emit events that they answer;
+    `called` are the flows that they may call (default: those among `files`)."""
     loaded = Loaded()
     names: dict[str, str] = {}
-    events = CORE_EVENTS | {event for file in (*files, *beside) for event in emitted(file.text, file.file)}
+    events = CORE_EVENTS | {event for file in (*files, *beside) for event in emitted(file, KINDS)}
+    callable = sub_flows(files if called is None else called)
     for file in files:
+        flow = None
         try:
-            flow = load_flow(file.text, file.file, roles, mappings, KINDS, events)
+            if file.called is not None:
+                name = check_called(file, roles, mappings, KINDS, callable)
+            else:
+                flow = load_flow(file, roles, mappings, KINDS, events, callable)
+                name = flow.name
         except FlowErrors as error:
             loaded.problems += error.problems
             loaded.broken.add(file.name)
             continue
-        if flow.name in names:
+        if name in names:
             loaded.problems.append(
-                Problem(file.file, 1, 1, "flow-name", f"{flow.name!r} is the name of {names[flow.name]} too", "")
+                Problem(file.file, 1, 1, "flow-name", f"{name!r} is the name of {names[name]} too", "")
             )
             loaded.broken.add(file.name)
             continue
-        names[flow.name] = file.file
-        loaded.flows.append(flow)
+        names[name] = file.file
+        if flow is not None:
+            loaded.flows.append(flow)
+    loaded.problems = list(dict.fromkeys(loaded.problems))
     return loaded
 
 
@@ -173,7 +180,8 @@ def activate(
         if Path(kept["file"]).stem in loaded.broken and name not in {flow.name for flow in flows}:
             frozen = MappingFolder.frozen(kept["mappings"])
             before_it = FlowFile(name, kept["file"], kept["flow"])
-            flows += load_flows([before_it], roles, frozen, beside=files).flows
+            called = [FlowFile(name, each["file"], each["text"]) for name, each in kept.get("calls", {}).items()]
+            flows += load_flows([before_it], roles, frozen, beside=files, called=called).flows
     _store(database, merchant_id, flows, now)
     settings = Settings(roles, load_rules(chart), merchant.zone)
     return build(merchant_id, merchant.lanes, settings, chain_key, flows), loaded.problems
@@ -187,7 +195,8 @@ def build(
     by_record: dict[tuple[str, str], list[Flow]] = {}
     by_manual: dict[str, list[Flow]] = {}
     for flow in flows:
-        if flow.only_delivers and flow.deliver_role is not None and not settings.roles.of(flow.deliver_role):
+        roles = flow.deliver_roles
+        if flow.only_delivers and roles and not any(settings.roles.of(role) for role in roles):
             continue  # it would do nothing
         if flow.on.event:
             by_event.setdefault(flow.on.event, []).append(flow)

@@ -15,7 +15,6 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from hub.connect import payload
-from hub.core.errors import CoreError
 from hub.core.ledger.book import BookLocks, lock_book
 from hub.core.ledger.tables import WRITE_ORDER as LEDGER
 from hub.core.plan import CoreEvent, Plan, PlanConflict
@@ -25,17 +24,26 @@ from hub.db.engine import Database, Unavailable
 from hub.flows import readback
 from hub.flows.active import Active
 from hub.flows.definition import Flow
-from hub.flows.prepare import READ_KINDS, REFUSALS, Prepared, prepare_event
-from hub.flows.run import Parked, Run, Stop, Trigger, apply, prepare, start
-from hub.flows.steps.deliver import Deliver
+from hub.flows.prepare import READ_KINDS, Prepared, prepare_event
+from hub.flows.run import (
+    REFUSALS,
+    Parked,
+    Run,
+    Stop,
+    Trigger,
+    Wanted,
+    apply,
+    prepare,
+    question_of,
+    rehearse,
+    start,
+)
 from hub.flows.tables import Run as RunTable
 from hub.inbox import claim, lanes
 from hub.inbox.claim import Claim, Event
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
-from hub.mapping import EvaluationError
 from hub.outbox import plan as outbox_plan
-from hub.records.money import MoneyError
 
 _RUN = RunTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.flows")
@@ -199,6 +207,8 @@ class Batch:
                 apply(run, plan)
             except Stop as stop:
                 state, reason = "stopped", str(stop)
+            else:
+                reason = "; ".join(run.notes)[:400] or None
         self._record(run, plan, state, reason)
 
     def _record(self, run: Run, plan: Plan, state: str, reason: str | None) -> None:
@@ -259,17 +269,12 @@ class Batch:
     def deliver(self, later: Sequence[Later], plan: Plan, active: Active) -> None:
         """Runs the postponed subscribers of a whole batch: what they look for is read at once."""
         started = [self._started(flow, happened, event, active) for flow, happened, event in _merged(later)]
-        deliveries: list[tuple[int, str, str]] = []
-        bindings: list[tuple[int, str, str]] = []
+        wanted = Wanted()
         for run, refused in started:
             if refused is None and run.next_step >= 0:
-                for step in run.flow.steps[run.next_step :]:
-                    if isinstance(step, Deliver):
-                        some, other = step.wanted(run)
-                        deliveries += some
-                        bindings += other
-        plan.preload(outbox_plan.DELIVERIES, deliveries)
-        plan.preload(outbox_plan.BINDINGS, bindings)
+                rehearse(run, wanted)
+        plan.preload(outbox_plan.DELIVERIES, wanted.deliveries)
+        plan.preload(outbox_plan.BINDINGS, wanted.bindings)
         for run, refused in started:
             self._subscriber(run, refused, plan)
 
@@ -297,7 +302,7 @@ class Batch:
             plan.rollback(mark)
             run.id = plan.next_id()
             self._record(run, plan, "parked", str(error))
-            kind, reason, details, answers = _question_of(error)
+            kind, reason, details, answers = question_of(error)
             raise_question(
                 plan,
                 kind=kind,
@@ -325,7 +330,7 @@ class Batch:
 
     def _parked(self, one: Prepared, plan: Plan, error: Exception, run: Run | None) -> Outcome:
         event = one.event
-        kind, reason, details, answers = _question_of(error)
+        kind, reason, details, answers = question_of(error)
         if run is not None:
             run.id = plan.next_id()
             self._record(run, plan, "parked", reason)
@@ -364,17 +369,6 @@ def _merged(later: Sequence[Later]) -> list[Later]:
         for index, each in enumerate(later)
         if each[1].name != "stock.changed" or last[(each[0].name, each[1].subject)] == index
     ]
-
-
-def _question_of(error: Exception) -> tuple[str, str, dict[str, Any], Sequence[dict[str, Any]]]:
-    if isinstance(error, (Parked, CoreError)):
-        return error.kind, str(error), dict(error.details), list(error.answers)
-    if isinstance(error, EvaluationError):
-        return "mapping.error", str(error), {"field": error.field, "expression": error.expression}, []
-    if isinstance(error, MoneyError):
-        return "record.money", str(error), {}, []
-    path = getattr(error, "path", None)
-    return "record.unreadable", str(error), {"path": path} if path else {}, []
 
 
 def _short(error: Exception) -> str:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.flows.context import MappingFolder, Roles
-from hub.flows.run import Step
-from hub.mapping import Document, Expression, Position, Problem, SourceError, compile_expression, load_document
+from hub.flows.run import Step, leaves
+from hub.flows.source import FlowFile, written_steps
+from hub.flows.triggers import CORE_EVENTS, On, near, read_trigger
+from hub.mapping import Document, Expression, Position, Problem, SourceError, compile_expression
+
+__all__ = ["CORE_EVENTS", "LANGUAGE_VERSION", "Flow", "FlowErrors", "On", "StepConfig", "StepContext", "StepKind"]
 
 #: raised when the meaning of flows or mappings changes; part of every version's hash
 LANGUAGE_VERSION = 1
-
-#: events of the core that flows may answer
-CORE_EVENTS = {
-    "invoice.issued",
-    "credit_note.issued",
-    "payment.received",
-    "payment.refunded",
-    "order.ready",
-    "order.cancelled",
-    "shipment.recorded",
-    "stock.changed",
-    "delivery.confirmed",
-}
+_KEYS = ("flow", "on", "when", "order", "steps", "description")
+_KEYS_OF_CALLED = ("flow", "on", "steps", "returns", "description")
 Path = tuple[str | int, ...]
 
 
@@ -41,26 +34,14 @@ class StepConfig(BaseModel):
 
 @dataclass(frozen=True)
 class StepKind:
-    """One kind of step: its name, its settings, and how it is compiled. `short` turns a text into settings."""
+    """One kind of step: its name, its settings, and how it is compiled. `short` turns a text into settings; `parts` are
+    the settings that hold steps, a list or an object of lists."""
 
     name: str
     config: type[StepConfig]
     compile: Callable[[Any, StepContext], Step]
     short: str | None = None
-
-
-@dataclass(frozen=True)
-class On:
-    """The trigger of a flow: a record of a role, a core event, or a manual trigger."""
-
-    role: str | None = None
-    record: str | None = None
-    event: str | None = None
-    manual: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.event or self.manual or f"{self.role}.{self.record}"
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,13 +57,17 @@ class Flow:
     version_hash: str
     version_text: str
     document: Document
-    #: the role that its first `deliver` goes to; a flow for a role that nobody plays does not run
-    deliver_role: str | None = None
 
-    @property
+    @cached_property
     def only_delivers(self) -> bool:
         """All that it does on the plan is to plan deliveries: it may run at the end of a batch, with all others."""
-        return all(hasattr(step, "wanted") for step in self.steps if step.needs_plan)
+        return all(step.only_delivers for step in leaves(self.steps) if step.needs_plan)
+
+    @cached_property
+    def deliver_roles(self) -> frozenset[str]:
+        """The roles that its first deliveries go to. One that only delivers does not run while nobody plays any of them."""
+        first = next((step for step in self.steps if step.needs_plan), None)
+        return frozenset(role for step in leaves([first] if first else []) for role in step.delivers_to)
 
 
 class FlowErrors(Exception):
@@ -107,15 +92,27 @@ class StepContext:
     path: Path = ()
     #: names that earlier steps brought into the scope
     names: set[str] = field(default_factory=set)
+    #: those of them that may be null because not every way binds them
+    maybe: set[str] = field(default_factory=set)
     #: settings of the next `deliver`: a mapping before it is one of its role's connectors
     deliver: Mapping[str, Any] = field(default_factory=dict)
     mappings_used: set[str] = field(default_factory=set)
+    #: flows that may be called, by name; those that are, and the way of calls to this place
+    callable: Mapping[str, FlowFile] = field(default_factory=dict)
+    calls_used: dict[str, FlowFile] = field(default_factory=dict)
+    calling: tuple[str, ...] = ()
+    #: inside a loop over the connections of a role: the role, and the expression of the connection's id
+    loop: tuple[str, str] | None = None
 
     def at(self, *path: str | int) -> Position:
         return self.document.position((*self.path, *path))
 
     def problem(self, rule: str, message: str, hint: str = "", *path: str | int) -> None:
         place = self.at(*path)
+        self.problems.append(Problem(place.file, place.line, place.column, rule, message, hint))
+
+    def problem_at_key(self, rule: str, message: str, hint: str, *path: str | int) -> None:
+        place = self.document.key_position((*self.path, *path))
         self.problems.append(Problem(place.file, place.line, place.column, rule, message, hint))
 
     def expression(self, text: str, *path: str | int) -> Expression | None:
@@ -126,149 +123,165 @@ class StepContext:
             self.problems.append(error.problem)
             return None
 
-    def steps(self, value: Any, *path: str | int) -> tuple[Step, ...]:
-        """Compiles a list of steps inside a step."""
-        inner = StepContext(
-            self.flow,
-            self.on,
-            self.document,
-            self.roles,
-            self.mappings,
-            self.kinds,
-            self.problems,
-            (*self.path, *path),
-            self.names,
-            self.deliver,
-            self.mappings_used,
-        )
-        return _compile_steps(value, inner)
+    def steps(self, value: Any, *path: str | int, **changes: Any) -> tuple[Step, ...]:
+        """Compiles a list of steps inside a step. What they bind is in scope after them."""
+        return _compile_steps(value, replace(self, path=(*self.path, *path), **changes))
+
+    def branches(
+        self, values: Sequence[tuple[Any, Path]], *, complete: bool
+    ) -> tuple[list[tuple[Step, ...]], frozenset[str]]:
+        """Compiles lists of steps of which one is run, or none unless `complete`. Returns them and the names they bind;
+        those that not every one binds may be null afterwards."""
+        compiled, bound = [], []
+        for value, path in values:
+            names = set(self.names)
+            compiled.append(self.steps(value, *path, names=names))
+            bound.append(names - self.names)
+        every = set.intersection(*bound) if bound and complete else set()
+        either = frozenset().union(*bound)
+        self.names |= either
+        self.maybe |= either - every
+        return compiled, either
+
+    def called(self, name: str, *path: str | int) -> Called | None:
+        """Compiles a sub-flow for this place."""
+        file = self.callable.get(name)
+        if file is None:
+            self.problem(
+                "call-unknown", f"no flow with on: {{call: [...]}} is called {name!r}", near(name, self.callable), *path
+            )
+            return None
+        if name in self.calling:
+            way = " -> ".join((*self.calling[self.calling.index(name) :], name))
+            self.problem("call-cycle", f"flows call each other for ever: {way}", "", *path)
+            return None
+        self.calls_used[name] = file
+        return _compile_called(name, file, self)
 
 
-def emitted(text: str, file: str) -> set[str]:
-    """The events that a flow announces with `emit`; none when it cannot be read."""
-    try:
-        value = load_document(text, file).value
-    except SourceError:
-        return set()
-    found: set[str] = set()
-    open_: list[Any] = [value]
-    while open_:
-        each = open_.pop()
-        if isinstance(each, dict):
-            emit = each.get("emit")
-            if isinstance(emit, dict) and isinstance(emit.get("event"), str):
-                found.add(emit["event"])
-            open_ += each.values()
-        elif isinstance(each, list):
-            open_ += each
-    return found
+@dataclass(frozen=True)
+class Called:
+    """A sub-flow, compiled for the place where it is called."""
+
+    takes: tuple[str, ...]
+    steps: tuple[Step, ...]
+    returns: Expression | None
 
 
 def load_flow(
-    text: str,
-    file: str,
+    file: FlowFile,
     roles: Roles,
     mappings: MappingFolder,
     kinds: Mapping[str, StepKind],
     events: Collection[str],
+    callable: Mapping[str, FlowFile],
 ) -> Flow:
-    """Reads and compiles one flow. `events` may be answered: those of the core and those that flows emit.
+    """Reads and compiles one flow. `events` may be answered: those of the core and those that flows emit; `callable` may
+    be called.
 
     Raises: FlowErrors with everything that is wrong."""
-    try:
-        document = load_document(text, file)
-    except SourceError as error:
-        raise FlowErrors([error.problem]) from None
-    problems: list[Problem] = []
-    value = document.value
-
-    def problem(rule: str, message: str, hint: str = "", *path: str | int) -> None:
-        place = document.position(path)
-        problems.append(Problem(place.file, place.line, place.column, rule, message, hint))
-
-    if not isinstance(value, dict):
-        raise FlowErrors([Problem(file, 1, 1, "flow", "a flow is a mapping with `flow`, `on` and `steps`", "")])
-    for key in value:
-        if key not in ("flow", "on", "when", "order", "steps", "description"):
-            place = document.key_position((key,))
-            problems.append(
-                Problem(
-                    place.file,
-                    place.line,
-                    place.column,
-                    "unknown-key",
-                    f"{key!r} is not known",
-                    _near(key, ("flow", "on", "when", "order", "steps", "description")),
-                )
-            )
-    for key in ("flow", "on", "steps"):
-        if key not in value:
-            problem("missing-key", f"`{key}` is missing")
-    name = value.get("flow")
-    if name is not None and (not isinstance(name, str) or not name.replace("-", "").isalnum()):
-        problem("flow-name", "the name of a flow is letters, digits and hyphens", "", "flow")
-    on = _on(value.get("on"), events, problem) if "on" in value else On()
+    context = _opened(file, roles, mappings, kinds, callable)
+    document, problem, value = context.document, context.problem, context.document.value
+    _check_keys(context, _KEYS, ("flow", "on", "steps"))
+    on = context.on = read_trigger(value.get("on"), events, problem) if "on" in value else On()
     order = value.get("order", "latest")
     if order not in ("latest", "strict"):
-        problem(
-            "order", f"{order!r} is not an order", "`latest` (a parked event lets later ones pass) or `strict`", "order"
-        )
-    context = StepContext(str(name), on, document, roles, mappings, kinds, problems)
-    when = None
-    if "when" in value:
-        if isinstance(value["when"], str):
-            when = context.expression(value["when"], "when")
-        else:
-            problem("expression", "`when` is an expression, a text", "", "when")
-    context.path = ("steps",)
-    steps = _compile_steps(value.get("steps", []), context)
-    if problems:
-        raise FlowErrors(problems)
-    texts = {used: mappings.texts[used] for used in sorted(context.mappings_used)}
-    version_text = json.dumps(
-        {"flow": text, "file": file, "mappings": texts}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    )
-    first = next(_delivers(value["steps"]), {}).get("role")
+        hint = "`latest` (a parked event lets later ones pass) or `strict`"
+        problem("order", f"{order!r} is not an order", hint, "order")
+    when = _text_expression(context, "when")
+    steps = context.steps(value.get("steps", []), "steps")
+    if context.problems:
+        raise FlowErrors(context.problems)
+    version_text = _version_text(file, context)
     version = hashlib.sha256(f"{LANGUAGE_VERSION}\n{version_text}".encode()).hexdigest()
-    return Flow(str(name), file, on, when, str(order), steps, version, version_text, document, first)
+    return Flow(context.flow, file.file, on, when, str(order), steps, version, version_text, document)
 
 
-def _on(value: Any, events: Collection[str], problem: Callable[..., None]) -> On:
-    keys = set(value) if isinstance(value, dict) else set()
-    if keys == {"role", "record"}:
-        return On(role=str(value["role"]), record=str(value["record"]))
-    if keys == {"event"}:
-        if value["event"] not in events:
-            problem(
-                "unknown-event",
-                f"there is no core event {value['event']!r}, and no flow emits it",
-                _near(str(value["event"]), events),
-                "on",
-                "event",
-            )
-        return On(event=str(value["event"]))
-    if keys == {"manual"}:
-        return On(manual=str(value["manual"]))
-    problem(
-        "trigger",
-        "a trigger is {role, record}, {event} or {manual}",
-        "for example on: {role: shop, record: order}",
-        "on",
-    )
-    return On()
+def check_called(
+    file: FlowFile,
+    roles: Roles,
+    mappings: MappingFolder,
+    kinds: Mapping[str, StepKind],
+    callable: Mapping[str, FlowFile],
+) -> str:
+    """Compiles a sub-flow as if it was called, so that what is wrong with it is said even if nobody calls it. Returns its
+    name. Raises: FlowErrors."""
+    context = _opened(file, roles, mappings, kinds, callable)
+    _compile_called(context.flow, file, context)
+    if context.problems:
+        raise FlowErrors(context.problems)
+    return context.flow
 
 
-def _delivers(steps: Any) -> Iterator[Mapping[str, Any]]:
-    """The settings of the `deliver` steps of a list, those inside other steps included, in order."""
-    for step in steps if isinstance(steps, list) else ():
-        for name, settings in step.items() if isinstance(step, dict) else ():
-            if not isinstance(settings, dict):
-                continue
-            if name == "deliver":
-                yield settings
-            else:
-                for inner in settings.values():
-                    yield from _delivers(inner)
+def _opened(
+    file: FlowFile,
+    roles: Roles,
+    mappings: MappingFolder,
+    kinds: Mapping[str, StepKind],
+    callable: Mapping[str, FlowFile],
+) -> StepContext:
+    """What the steps of a file are compiled with. Raises: FlowErrors when the file is no flow at all."""
+    try:
+        document = file.document
+    except SourceError as error:
+        raise FlowErrors([error.problem]) from None
+    value = document.value
+    if not isinstance(value, dict):
+        message = "a flow is a mapping with `flow`, `on` and `steps`"
+        raise FlowErrors([Problem(file.file, 1, 1, "flow", message, "")])
+    return StepContext(str(value.get("flow")), On(), document, roles, mappings, kinds, [], callable=callable)
+
+
+def _check_keys(context: StepContext, known: Sequence[str], needed: Sequence[str]) -> None:
+    value = context.document.value
+    for key in value:
+        if key not in known:
+            context.problem_at_key("unknown-key", f"{key!r} is not known", near(key, known), key)
+    for key in needed:
+        if key not in value:
+            context.problem("missing-key", f"`{key}` is missing")
+    name = value.get("flow")
+    if name is not None and (not isinstance(name, str) or not name.replace("-", "").isalnum()):
+        context.problem("flow-name", "the name of a flow is letters, digits and hyphens", "", "flow")
+
+
+def _text_expression(context: StepContext, key: str) -> Expression | None:
+    value = context.document.value
+    if key not in value:
+        return None
+    if not isinstance(value[key], str):
+        context.problem("expression", f"`{key}` is an expression, a text", "", key)
+        return None
+    return context.expression(value[key], key)
+
+
+def _compile_called(name: str, file: FlowFile, caller: StepContext) -> Called | None:
+    """A sub-flow for the place of a caller. What is wrong with it is said in its own file."""
+    try:
+        document = file.document
+    except SourceError as error:
+        caller.problems.append(error.problem)
+        return None
+    context = replace(caller, document=document, path=(), calling=(*caller.calling, name), maybe=set(), loop=None)
+    _check_keys(context, _KEYS_OF_CALLED, ("flow", "on", "steps"))
+    takes = read_trigger(document.value.get("on"), (), context.problem).call or ()
+    context.names = set(takes)
+    steps = context.steps(document.value.get("steps", []), "steps")
+    return Called(takes, steps, _text_expression(context, "returns"))
+
+
+def _version_text(file: FlowFile, context: StepContext) -> str:
+    """All that a version is made of: enough to compile it again when the files are gone."""
+    content: dict[str, Any] = {
+        "flow": file.text,
+        "file": file.file,
+        "mappings": {used: context.mappings.texts[used] for used in sorted(context.mappings_used)},
+    }
+    if context.calls_used:
+        content["calls"] = {
+            name: {"file": called.file, "text": called.text} for name, called in sorted(context.calls_used.items())
+        }
+    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _compile_steps(value: Any, context: StepContext) -> tuple[Step, ...]:
@@ -279,12 +292,17 @@ def _compile_steps(value: Any, context: StepContext) -> tuple[Step, ...]:
     base, after = context.path, context.deliver
     for index, step in enumerate(value):
         context.path = (*base, index)
-        context.deliver = next(_delivers(value[index:]), after)
+        context.deliver = _next_deliver(value[index:], context.kinds, after)
         made = _compile_step(step, context)
         if made is not None:
             compiled.append(made)
     context.path = base
     return tuple(compiled)
+
+
+def _next_deliver(steps: Any, kinds: Mapping[str, StepKind], after: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of the first `deliver` of a list, else of what comes after it."""
+    return next((settings for name, settings in written_steps(steps, kinds) if name == "deliver"), after)
 
 
 def _compile_step(step: Any, context: StepContext) -> Step | None:
@@ -294,17 +312,7 @@ def _compile_step(step: Any, context: StepContext) -> Step | None:
     [(name, settings)] = step.items()
     kind = context.kinds.get(name)
     if kind is None:
-        place = context.document.key_position((*context.path, name))
-        context.problems.append(
-            Problem(
-                place.file,
-                place.line,
-                place.column,
-                "unknown-step",
-                f"there is no step {name!r}",
-                _near(name, context.kinds),
-            )
-        )
+        context.problem_at_key("unknown-step", f"there is no step {name!r}", near(name, context.kinds), name)
         return None
     context.path = (*context.path, name)
     if kind.short is not None and not isinstance(settings, dict):
@@ -349,13 +357,7 @@ def _settings_problem(context: StepContext, error: Any, shorthand: bool, known: 
     if error["type"] == "missing":
         message, location = f"`{error['loc'][-1]}` is missing", location[:-1]
     if error["type"] == "extra_forbidden" and not shorthand:
-        place = context.document.key_position((*context.path, *location))
-        message, hint = f"`{error['loc'][-1]}` is not known here", _near(str(error["loc"][-1]), known)
-        context.problems.append(Problem(place.file, place.line, place.column, "step-settings", message, hint))
+        unknown = str(error["loc"][-1])
+        context.problem_at_key("step-settings", f"`{unknown}` is not known here", near(unknown, known), *location)
         return
     context.problem("step-settings", message, hint, *location)
-
-
-def _near(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(sorted(known))}"

@@ -10,17 +10,12 @@ import structlog
 from hub.connect import payload, reads
 from hub.connect.errors import Unreadable
 from hub.connect.registry import Connector
-from hub.core.errors import CoreError
 from hub.flows.active import Active
 from hub.flows.context import ConnectionInfo
-from hub.flows.run import Parked, Run, Stop, Trigger, prepare, start
+from hub.flows.run import REFUSALS, Parked, Run, Stop, Trigger, prepare, start
 from hub.inbox.claim import Event
-from hub.mapping import EvaluationError
-from hub.records.money import MoneyError
 
 _log = structlog.get_logger("hub.flows")
-#: what a run may raise that is the input's fault: a question, never a crash
-REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
 #: kinds of events whose record was read from the system
 READ_KINDS = ("read", "poll", "backfill")
 

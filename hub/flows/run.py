@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hub.core.errors import CoreError
 from hub.core.plan import Plan
 from hub.flows.context import ConnectionInfo, Roles
+from hub.mapping import EvaluationError
+from hub.records.money import MoneyError
 
 if TYPE_CHECKING:
     from hub.flows.definition import Flow
@@ -34,6 +36,22 @@ class Parked(Exception):
         self.reason = reason
         self.details = details or {}
         self.answers = list(answers)
+
+
+#: what a run may raise that is the input's fault: a question, never a crash
+REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
+
+
+def question_of(error: Exception) -> tuple[str, str, dict[str, Any], Sequence[dict[str, Any]]]:
+    """Kind, reason, details and answers of the question that a refusal becomes."""
+    if isinstance(error, (Parked, CoreError)):
+        return error.kind, str(error), dict(error.details), list(error.answers)
+    if isinstance(error, EvaluationError):
+        return "mapping.error", str(error), {"field": error.field, "expression": error.expression}, []
+    if isinstance(error, MoneyError):
+        return "record.money", str(error), {}, []
+    path = getattr(error, "path", None)
+    return "record.unreadable", str(error), {"path": path} if path else {}, []
 
 
 @dataclass(frozen=True)
@@ -75,6 +93,15 @@ class Run:
     #: records whose current state is to be read: (record kind, id)
     reads: list[tuple[str, str]] = field(default_factory=list)
     next_step: int = 0
+    #: what is to be said of it beside what it changed: items of a loop that stopped
+    notes: list[str] = field(default_factory=list)
+    #: items that its loops have come to
+    items: int = 0
+
+    def bind(self, names: Iterable[str]) -> None:
+        """Names that were bound on another way than the one taken are null."""
+        for name in names:
+            self.scope.setdefault(name, None)
 
     @property
     def book(self) -> Plan:
@@ -84,12 +111,67 @@ class Run:
         return self.plan
 
 
-class Step(Protocol):
+@dataclass
+class Wanted:
+    """What runs are going to look for on the plan, to be read for a whole batch at once: deliveries by (connection,
+    operation, key), bindings by (connection, kind, key). Only a hint."""
+
+    deliveries: list[tuple[int, str, str]] = field(default_factory=list)
+    bindings: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+class Step:
     """A compiled step. Those with `needs_plan` run while the book is held, the others before."""
 
+    #: all that it changes on the plan are deliveries: its flow may run at the end of a batch
+    only_delivers: ClassVar[bool] = False
     needs_plan: bool
+    #: roles that it delivers to
+    delivers_to: Sequence[str] = ()
 
-    def run(self, run: Run) -> None: ...
+    def run(self, run: Run) -> None:
+        """Raises: Stop, Parked, CoreError, EvaluationError."""
+        raise NotImplementedError
+
+    def rehearse(self, run: Run, wanted: Wanted) -> None:
+        """Adds what it is going to look for. Steps that need no plan are run, on a scope that is thrown away."""
+        if not self.needs_plan:
+            self.run(run)
+
+    def parts(self) -> Sequence[Step]:
+        """The steps inside."""
+        return ()
+
+
+#: what is done with each step that a block comes to
+Do = Callable[[Step, "Run"], None]
+
+
+class Block(Step):
+    """A step that holds others: it says which are run, one after the other, with what in scope."""
+
+    def through(self, run: Run, do: Do) -> None:
+        """Calls `do` for each step that is to be run, in order."""
+        raise NotImplementedError
+
+    def run(self, run: Run) -> None:
+        self.through(run, _run_step)
+
+    def rehearse(self, run: Run, wanted: Wanted) -> None:
+        self.through(run, lambda step, inner: step.rehearse(inner, wanted))
+
+
+def _run_step(step: Step, run: Run) -> None:
+    step.run(run)
+
+
+def leaves(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps that hold no others, those inside blocks included, in order."""
+    for step in steps:
+        if isinstance(step, Block):
+            yield from leaves(step.parts())
+        else:
+            yield step
 
 
 def start(flow: Flow, trigger: Trigger, settings: Settings) -> Run:
@@ -126,4 +208,33 @@ def apply(run: Run, plan: Plan) -> None:
         run.next_step += 1
 
 
-__all__ = ["CoreError", "Parked", "Run", "Settings", "Step", "Stop", "Trigger", "apply", "prepare", "start"]
+def rehearse(run: Run, wanted: Wanted) -> None:
+    """Adds what the rest of a run is going to look for on the plan."""
+    rest = run.flow.steps[run.next_step :]
+    inner = replace(run, scope=dict(run.scope), changed=[], reads=[], notes=[])
+    try:
+        for step in rest:
+            step.rehearse(inner, wanted)
+    except (Stop, *REFUSALS):
+        return  # said when the step runs
+
+
+__all__ = [
+    "REFUSALS",
+    "Block",
+    "CoreError",
+    "Do",
+    "Parked",
+    "Run",
+    "Settings",
+    "Step",
+    "Stop",
+    "Trigger",
+    "Wanted",
+    "apply",
+    "leaves",
+    "prepare",
+    "question_of",
+    "rehearse",
+    "start",
+]

@@ -10,8 +10,11 @@ import typer
 from typer.testing import CliRunner
 
 from hub.cli.simulate import command
-from hub.connect.registry import shipped
+from hub.connect.registry import Registry, shipped
+from hub.flows.active import load_flows
+from hub.flows.context import ConnectionInfo, MappingFolder, Roles
 from hub.flows.reference import events_markdown, steps_markdown
+from hub.flows.source import FlowFile
 from hub.flows.steps import KINDS
 from hub.workers.flowtest import run_file
 from hub.workers.testfile import EXPECTED, GIVEN
@@ -31,7 +34,7 @@ def part(name: str) -> str:
 
 
 def test_the_flow_of_the_page_does_what_its_test_says(tmp_path: Path) -> None:
-    flow, test = blocks("yaml")
+    flow, *_, test = blocks("yaml")
     (tmp_path / "flows").mkdir()
     (tmp_path / "flows" / "large-invoices.yaml").write_text(flow, "utf-8")
     (tmp_path / "flows" / "large-invoices.test.yaml").write_text(test, "utf-8")
@@ -41,6 +44,22 @@ def test_the_flow_of_the_page_does_what_its_test_says(tmp_path: Path) -> None:
 
     assert result.problems == []
     assert [case.failures for case in result.cases] == [[], []]
+
+
+def test_every_flow_of_the_page_lints() -> None:
+    files = [FlowFile(f"f{number}", f"flows/f{number}.yaml", text) for number, text in enumerate(blocks("yaml")[:-1])]
+    roles = Roles(
+        {
+            1: ConnectionInfo(1, "post", "smtp", "live", 0, {}, ("mail",)),
+            2: ConnectionInfo(2, "shop", "shopify", "live", 0, {}, ("shop",)),
+        },
+        Registry.discover(),
+    )
+
+    made = load_flows(files, roles, MappingFolder([]))
+
+    assert [str(problem) for problem in made.problems] == []
+    assert len(made.flows) + sum(file.called is not None for file in files) == len(files)
 
 
 def test_the_simulation_of_the_page_prints_what_it_shows() -> None:

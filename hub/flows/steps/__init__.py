@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hub.flows.definition import StepKind
 from hub.flows.steps import (
+    call,
     deliver,
     emit,
+    for_each,
     item_sync,
     lookup,
     map,
@@ -15,6 +17,7 @@ from hub.flows.steps import (
     stock_move,
     stock_observe,
     stop,
+    switch,
     validate,
     when,
 )
@@ -26,6 +29,9 @@ KINDS: dict[str, StepKind] = {
         set,
         validate,
         when,
+        switch,
+        for_each,
+        call,
         lookup,
         order_sync,
         stock_move,

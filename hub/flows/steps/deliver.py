@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from hub.connect.manifest import Operation
 from hub.flows.context import ConnectionInfo
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run, Stop
-from hub.mapping import Expression, SourceError
+from hub.flows.run import Parked, Run, Step, Stop, Wanted
+from hub.mapping import Expression
 from hub.outbox.bodies import BodyError, references
 from hub.outbox.plan import DeliveryConflict, Target, plan_delivery
 
@@ -27,7 +29,8 @@ class Config(StepConfig):
 
 
 @dataclass
-class Deliver:
+class Deliver(Step):
+    only_delivers: ClassVar[bool] = True
     config: Config
     key: Expression
     body: Expression | None
@@ -35,18 +38,16 @@ class Deliver:
     operations: dict[int, Operation]
     needs_plan: bool = field(default=True, init=False)
 
-    def wanted(self, run: Run) -> tuple[list[tuple[int, str, str]], list[tuple[int, str, str]]]:
-        """What `run` is going to look for: deliveries by (connection, operation, key), bindings by (connection, kind,
-        key). Only a hint, to read them for a whole batch at once."""
-        try:
-            info, key = self._connection(run), self.key.evaluate(run.scope)
-            body = self.body.evaluate(run.scope) if self.body is not None else run.scope.get("payload")
-        except (Stop, Parked, SourceError):
-            return [], []  # said when the step runs
-        refs = list(references(body))
-        deliveries = [(info.id, self.config.operation, str(key))]
-        deliveries += [(info.id, ref.ensure, f"{ref.kind}:{ref.key}") for ref in refs if ref.ensure]
-        return deliveries, [(info.id, ref.kind, ref.key) for ref in refs]
+    @property
+    def delivers_to(self) -> Sequence[str]:  # type: ignore[override]
+        return (self.config.role,)
+
+    def rehearse(self, run: Run, wanted: Wanted) -> None:
+        info, key = self._connection(run), self.key.evaluate(run.scope)
+        refs = list(references(self._body(run)))
+        wanted.deliveries.append((info.id, self.config.operation, str(key)))
+        wanted.deliveries += [(info.id, ref.ensure, f"{ref.kind}:{ref.key}") for ref in refs if ref.ensure]
+        wanted.bindings += [(info.id, ref.kind, ref.key) for ref in refs]
 
     def run(self, run: Run) -> None:
         info = self._connection(run)
@@ -59,9 +60,7 @@ class Deliver:
                 "delivery.key", f"the key of {self.config.operation} is {key!r}: it must be a text or a number"
             )
         state = operation.state if self.config.state is None else self.config.state
-        body = None
-        if not state:
-            body = self.body.evaluate(run.scope) if self.body is not None else run.scope.get("payload")
+        body = None if state else self._body(run)
         trigger = run.trigger
         try:
             delivery = plan_delivery(
@@ -80,6 +79,9 @@ class Deliver:
         except BodyError as error:
             raise Parked("delivery.body", f"{self.config.operation} {key}: {error}") from None
         run.changed.append(f"delivery {delivery}")
+
+    def _body(self, run: Run) -> Any:
+        return self.body.evaluate(run.scope) if self.body is not None else run.scope.get("payload")
 
     def _connection(self, run: Run) -> ConnectionInfo:
         bound = run.settings.roles.of(self.config.role)

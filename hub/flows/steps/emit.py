@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hub.flows.definition import CORE_EVENTS, StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 
 
@@ -18,7 +18,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class Emit:
+class Emit(Step):
     event: str
     record: Expression
     subject: Expression | None

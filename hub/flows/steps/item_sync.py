@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hub.core.stock.items import upsert_item
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 
 
@@ -19,7 +19,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class ItemSync:
+class ItemSync(Step):
     sku: Expression
     title: Expression
     tracked: bool
@@ -36,6 +36,7 @@ class ItemSync:
 
 def compile_step(config: Config, context: StepContext) -> ItemSync | None:
     sku, title = context.expression(config.sku, "sku"), context.expression(config.title, "title")
+    context.names.add("item")
     return None if sku is None or title is None else ItemSync(sku, title, config.tracked)
 
 

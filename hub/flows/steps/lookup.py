@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 from hub.outbox.plan import BINDINGS
 
@@ -24,7 +24,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class Lookup:
+class Lookup(Step):
     config: Config
     key: Expression
     needs_plan: bool = field(default=True, init=False)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from hub.flows.context import ConnectionInfo
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step, Stop
 from hub.mapping import Expression, Mapping, SourceError, compile_expression
 
 
@@ -24,10 +24,11 @@ class Config(StepConfig):
 
 
 @dataclass
-class Map:
+class Map(Step):
     config: Config
     #: mapping by connector
     mappings: dict[str, Mapping]
+    #: the role that it is for; none: the connection that the record comes from
     role: str | None
     #: the id of the connection that the next `deliver` goes to, where it names one
     target: Expression | None = None
@@ -37,6 +38,8 @@ class Map:
         connection = self._connection(run)
         connector = self.config.connector or (connection.connector if connection else "")
         mapping = self.mappings.get(connector)
+        if mapping is None and connection is None and self.role is not None:
+            raise Stop(f"no connection plays the role {self.role}")
         if mapping is None:
             raise Parked(
                 "mapping.missing",
@@ -56,10 +59,8 @@ class Map:
         run.scope[name] = mapping.apply(record, names)
 
     def _connection(self, run: Run) -> ConnectionInfo | None:
-        if run.trigger.connection is not None and not run.trigger.core:
-            return run.trigger.connection
         if self.role is None:
-            return None
+            return run.trigger.connection
         bound = run.settings.roles.of(self.role)
         if self.target is not None:
             wanted = self.target.evaluate(run.scope)
@@ -68,17 +69,12 @@ class Map:
 
 
 def compile_step(config: Config, context: StepContext) -> Map:
-    role, target = context.on.role, None
-    if role is None:
-        to, named = context.deliver.get("role"), context.deliver.get("connection")
-        role = to if isinstance(to, str) else None
-        if isinstance(named, str):
-            with suppress(SourceError):  # said by the `deliver` itself
-                target = compile_expression(named, context.at())
+    role, target = _at_hand(context)
+    played_by = role or context.on.role
     if config.connector is not None:
         connectors = [config.connector]
     else:
-        connectors = sorted({info.connector for info in context.roles.of(role)}) if role else []
+        connectors = sorted({info.connector for info in context.roles.of(played_by)}) if played_by else []
     mappings: dict[str, Mapping] = {}
     if not connectors:
         # nobody plays the role yet: what the mapping will make is what it is called after
@@ -98,6 +94,21 @@ def compile_step(config: Config, context: StepContext) -> Map:
         else:
             context.problem("mapping-missing", f"there is no mapping {name}", f"write mappings/{name}.yaml", "name")
     return Map(config, mappings, role, target)
+
+
+def _at_hand(context: StepContext) -> tuple[str | None, Expression | None]:
+    """Role and id of the connection that a mapping is for; no role: the one that the record comes from."""
+    if context.on.role is not None and context.loop is None:
+        return None, None
+    to, named = context.deliver.get("role"), context.deliver.get("connection")
+    if not isinstance(to, str) and context.loop is not None:
+        to, named = context.loop
+    if not isinstance(to, str):
+        return None, None
+    if isinstance(named, str):
+        with suppress(SourceError):  # said by the `deliver` itself
+            return to, compile_expression(named, context.at())
+    return to, None
 
 
 KIND = StepKind("map", Config, compile_step, short="name")

@@ -10,7 +10,7 @@ import msgspec
 from hub.core.sales.context import Policy
 from hub.core.sales.sync import sync
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run, Stop
+from hub.flows.run import Parked, Run, Step, Stop
 from hub.records.order import Order
 
 
@@ -24,7 +24,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class OrderSync:
+class OrderSync(Step):
     policy: Policy
     needs_plan: bool = field(default=True, init=False)
 
@@ -68,6 +68,7 @@ def canonical_order(run: Run) -> Order:
 def compile_step(config: Config, context: StepContext) -> OrderSync:
     if "order" not in context.names:
         context.problem("order-missing", "`order.sync` needs an order", "put `- map: order` before it")
+    context.names |= {"order_id", "outcome"}
     return OrderSync(Policy(invoice=config.invoice, reserve_at=config.reserve_at, payments=config.payments))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Run
+from hub.flows.run import Run, Step
 from hub.mapping import Expression
 
 
@@ -19,7 +19,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class Set:
+class Set(Step):
     values: list[tuple[str, Expression]]
     needs_plan: bool = field(default=False, init=False)
 

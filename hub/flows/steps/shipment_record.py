@@ -8,7 +8,7 @@ import msgspec
 
 from hub.core.sales.shipments import record_shipment
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step
 from hub.records.order import Shipment
 
 
@@ -17,7 +17,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class ShipmentRecord:
+class ShipmentRecord(Step):
     needs_plan: bool = field(default=True, init=False)
 
     def run(self, run: Run) -> None:

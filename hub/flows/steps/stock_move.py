@@ -10,7 +10,7 @@ from hub.core.stock.items import add_location, item_by_sku
 from hub.core.stock.moves import move
 from hub.core.time import local_date
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 
 
@@ -27,7 +27,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class StockMove:
+class StockMove(Step):
     config: Config
     sku: Expression
     quantity: Expression

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hub.core.stock.channels import CHANNEL_LEVELS
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run, Stop
+from hub.flows.run import Parked, Run, Step, Stop
 from hub.mapping import Expression
 from hub.outbox.plan import Target, plan_delivery
 from hub.outbox.stock_levels import CHANNEL_LEVEL_BY_REF
@@ -22,7 +22,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class StockObserve:
+class StockObserve(Step):
     config: Config
     item_ref: Expression
     found: Expression

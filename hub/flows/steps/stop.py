@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Run, Stop
+from hub.flows.run import Run, Step, Stop
 
 
 class Config(StepConfig):
@@ -15,7 +15,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class StopStep:
+class StopStep(Step):
     reason: str
     needs_plan: bool = field(default=False, init=False)
 

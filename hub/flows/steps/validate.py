@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import Parked, Run
+from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 
 
@@ -19,7 +19,7 @@ class Config(StepConfig):
 
 
 @dataclass
-class Validate:
+class Validate(Step):
     condition: Expression
     text: str
     needs_plan: bool = field(default=False, init=False)

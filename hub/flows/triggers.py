@@ -1,0 +1,86 @@
+"""What starts a flow: a record of a role, an event of the core, a command, or the call of another flow."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+#: events of the core that flows may answer
+CORE_EVENTS = {
+    "invoice.issued",
+    "credit_note.issued",
+    "payment.received",
+    "payment.refunded",
+    "order.ready",
+    "order.cancelled",
+    "shipment.recorded",
+    "stock.changed",
+    "delivery.confirmed",
+}
+#: names that a sub-flow sees without taking them
+GIVEN_TO_CALLED = ("event", "connection", "settings")
+#: called with rule, message, hint and the path of what is wrong
+Complain = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class On:
+    """The trigger of a flow. `call`: the names that a sub-flow takes."""
+
+    role: str | None = None
+    record: str | None = None
+    event: str | None = None
+    manual: str | None = None
+    call: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.event or self.manual or f"{self.role}.{self.record}"
+
+
+def read_trigger(value: Any, events: Collection[str], problem: Complain) -> On:
+    """The trigger that stands under `on`. What is wrong with it is told to `problem`."""
+    keys = set(value) if isinstance(value, dict) else set()
+    if keys == {"role", "record"}:
+        return On(role=str(value["role"]), record=str(value["record"]))
+    if keys == {"event"}:
+        if value["event"] not in events:
+            message = f"there is no core event {value['event']!r}, and no flow emits it"
+            problem("unknown-event", message, near(str(value["event"]), events), "on", "event")
+        return On(event=str(value["event"]))
+    if keys == {"manual"}:
+        return On(manual=str(value["manual"]))
+    if keys == {"call"}:
+        return On(call=_taken(value["call"], problem))
+    problem(
+        "trigger",
+        "a trigger is {role, record}, {event}, {manual} or {call}",
+        "for example on: {role: shop, record: order}",
+        "on",
+    )
+    return On()
+
+
+def _taken(value: Any, problem: Complain) -> tuple[str, ...]:
+    """The names that a sub-flow takes."""
+    if not isinstance(value, list):
+        problem(
+            "call", "`call` is a list of the names that the flow takes", "for example on: {call: [order]}", "on", "call"
+        )
+        return ()
+    for index, name in enumerate(value):
+        if not isinstance(name, str) or not name.isidentifier():
+            hint = "letters, digits and _, not starting with a digit"
+            problem("name", f"{name!r} is not a name", hint, "on", "call", index)
+        elif name in GIVEN_TO_CALLED or name in value[:index]:
+            why = "is there anyway" if name in GIVEN_TO_CALLED else "is taken twice"
+            problem("name", f"{name!r} {why}", "leave it out", "on", "call", index)
+    return tuple(str(name) for name in value)
+
+
+def near(word: str, known: Collection[str]) -> str:
+    """A hint: the name that was meant, else all there are."""
+    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(sorted(known))}"
