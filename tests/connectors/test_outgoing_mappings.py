@@ -10,21 +10,27 @@ import pytest
 
 from hub.connect.links import Link
 from hub.connect.operations import Confirmed, execute
-from hub.connect.registry import shipped
+from hub.connect.registry import Registry, shipped
 from hub.connect.sandboxes import Running
 from hub.mapping import load_mapping
 from hub.outbox import bodies
 from hub.records.money import Money
 from hub.records.order import Shipment
+from hub.records.schema import fits
 from tests.connectors.kit import Kit
 
 REALM = "9341453000000001"
+REGISTRY = Registry.discover()
 
 
 def mapped(name: str, record: dict[str, Any], **settings: Any) -> Any:
     text = (shipped("mappings") / f"{name}.yaml").read_text("utf-8")
     mapping = load_mapping(text, f"mappings/{name}.yaml", extra_names=("settings", "connection", "event"))
-    return mapping.apply(record, {"settings": settings, "connection": None, "event": None})
+    made = mapping.apply(record, {"settings": settings, "connection": None, "event": None})
+    target = REGISTRY.schema(mapping.target)
+    assert target is not None
+    assert fits(made, target, references=True) == [] or mapping.target == "shipment"
+    return made
 
 
 def deliver(link: Link, operation: str, body: Any, key: str, bound: dict[tuple[str, str], str]) -> Confirmed:
@@ -194,7 +200,10 @@ def test_an_order_goes_to_the_warehouse_and_its_shipment_comes_back(kit: Kit) ->
     (sent,) = warehouse.state.warehouse.ship(_ship(warehouse, int(done.external_id or 0)))
 
     shipment = msgspec.convert(mapped("shipbob/shipment", sent), Shipment)
+    described = REGISTRY.schema("shipbob.shipment")
 
+    assert described is not None
+    assert fits(sent, described) == []
     assert (shipment.order_ref, shipment.status) == ("7-#1001", "shipped")
     assert [(each.sku, each.quantity) for each in shipment.lines] == [("MUG-01", 2)]
     assert shipment.tracking_number is not None

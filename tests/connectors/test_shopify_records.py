@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from hub.connect.registry import Registry
+from hub.records.schema import fits
 from tests.connectors.serving import Swap, load, serving, shared
 from tests.connectors.shopify_serving import ORDER_TOPICS, PRODUCTS, Admin, Inbox, body_of, document
 
 sandbox = load("shopify")
 records = load("shopify", "records")
 values = load("shopify", "records_values")
+ORDER = Registry.discover().schema("shopify.order")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,9 @@ def test_a_webhook_and_a_read_give_the_same_record(
     order = make(admin)
     webhook = records.order_from_webhook(pushed(admin, inbox, order))
     parts = read(admin, order)
+    assert ORDER is not None
+    assert fits(webhook, ORDER) == []
+    assert fits(parts, ORDER) == []
     stamp = {"asOf": "2026-11-24T08:12:31Z", "complete": True}
 
     assert parts.pop("sections") == dict.fromkeys(("header", "lines", "payments", "refunds", "fulfillments"), stamp)

@@ -1,11 +1,11 @@
 """The functions of the expression language, one small function each."""
 
-from hub.mapping.functions import amounts, dates, lists, references, texts
+from hub.mapping.functions import amounts, dates, lists, objects, references, taxes, texts
 from hub.mapping.functions.registry import FUNCTIONS, Function
 
 __all__ = ["FUNCTIONS", "Function", "functions_markdown"]
 
-GROUPS = (texts.GROUP, amounts.GROUP, lists.GROUP, dates.GROUP, references.GROUP)
+GROUPS = tuple(module.GROUP for module in (texts, amounts, taxes, lists, objects, dates, references))
 
 
 def functions_markdown() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -112,3 +114,73 @@ def _zone(name: Any) -> ZoneInfo:
     if found is None:
         raise Fault("value", f"{describe(name)} is not a time zone", "give an IANA name such as Europe/Paris")
     return found
+
+
+_MONTHS = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()
+
+
+def _french_long(day: date) -> str:
+    return f"{'1er' if day.day == 1 else day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+_PATTERNS: dict[str, Callable[[date], str]] = {
+    "iso": date.isoformat,
+    "compact": lambda day: f"{day.year:04}{day.month:02}{day.day:02}",
+    "french": lambda day: f"{day.day:02}/{day.month:02}/{day.year:04}",
+    "french_long": _french_long,
+}
+
+
+@function(
+    GROUP,
+    ("format_date('2026-11-24', 'french')", "'24/11/2026'"),
+    ("format_date('2026-11-24', 'compact')", "'20261124'"),
+    ("format_date('2026-12-01', 'french_long')", "'1er décembre 2026'"),
+    ("format_date('2026-11-23T23:30:00Z', 'iso', 'Europe/Paris')", "'2026-11-24'"),
+    types="text|number?, text, text? -> text~",
+)
+def format_date(value: Any, pattern: Any, zone: Any = None) -> str | None:
+    """A day as people or files write it: `iso`, `compact`, `french`, `french_long`; of a moment its day in a zone. Null
+    stays null."""
+    form = _PATTERNS.get(need_text(pattern, "a pattern"))
+    if form is None:
+        raise Fault("value", f"there is no pattern {describe(pattern)}", f"known are {', '.join(_PATTERNS)}")
+    day = date_(value, zone)
+    return None if day is None else form(date.fromisoformat(day))
+
+
+@function(
+    GROUP,
+    ("days_between('2026-11-24', '2026-12-24')", "30"),
+    ("days_between('2026-03-01', '2026-02-27')", "-2"),
+    types="text, text -> whole",
+)
+def days_between(start: Any, end: Any) -> int:
+    """Number of days from one calendar day to another; negative when the second is earlier."""
+    return (_day(need_text(end, "days_between")) - _day(need_text(start, "days_between"))).days
+
+
+@function(GROUP, ("start_of_month('2026-11-24')", "'2026-11-01'"), types="text? -> date~")
+def start_of_month(value: Any) -> str | None:
+    """The first day of the month of a day; null stays null."""
+    return None if value is None else _day(need_text(value, "start_of_month")).replace(day=1).isoformat()
+
+
+@function(
+    GROUP,
+    ("end_of_month('2028-02-10')", "'2028-02-29'"),
+    ("end_of_month(add_days('2026-11-24', 30))", "'2026-12-31'"),
+    types="text? -> date~",
+)
+def end_of_month(value: Any) -> str | None:
+    """The last day of the month of a day; null stays null."""
+    if value is None:
+        return None
+    day = _day(need_text(value, "end_of_month"))
+    return day.replace(day=monthrange(day.year, day.month)[1]).isoformat()
+
+
+@function(GROUP, ("weekday('2026-11-24')", "2"), types="text? -> whole~")
+def weekday(value: Any) -> int | None:
+    """The day of the week of a day, 1 for Monday to 7 for Sunday; null stays null."""
+    return None if value is None else _day(need_text(value, "weekday")).isoweekday()

@@ -130,3 +130,15 @@ def merged(given: Given) -> Type:
             sure = name not in value.optional and not value.nullable
             fields[name] = found if sure or name not in fields else join(fields[name], found)
     return Type(Kind.OBJECT, fields=fields, optional=frozenset(fields))
+
+
+def like_first(given: Given) -> Type:
+    """Money of the currency of the first argument."""
+    value = next(iter(given.values()))[0]
+    made = replace(MONEY, currency=value.currency)
+    return made.or_null() if value.maybe_null else made
+
+
+def shares(given: Given) -> Type:
+    """A list of money of that currency."""
+    return list_of(replace(MONEY, currency=_one(given, "total").currency))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from hub.records.money import Money
 GROUP = "Text"
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
+_WORDS = re.compile(r"[a-z0-9]+", re.ASCII)
 _MAX_WIDTH = 1000
 _MAX_PART = 1_000_000
 
@@ -182,3 +184,40 @@ def last_segment(value: Any, separator: Any = "/") -> str | None:
 def sha256(value: Any) -> str:
     """The SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
     return hashlib.sha256(_read(value, "sha256").encode()).hexdigest()
+
+
+@function(GROUP, ("slug('Tasse à café — 25 cl')", "'tasse-a-cafe-25-cl'"), types="text? -> text~")
+def slug(value: Any) -> str | None:
+    """A text as a part of an address: small letters without accents and digits, with hyphens between; null stays null."""
+    if value is None:
+        return None
+    plain = unicodedata.normalize("NFKD", _read(value, "slug")).encode("ascii", "ignore").decode().lower()
+    return "-".join(_WORDS.findall(plain))
+
+
+@function(
+    GROUP,
+    ("matches('SHIP-12-FR', 'SHIP-*-FR')", "true"),
+    ("matches('MUG-01', '*-02')", "false"),
+    types="text?, text -> bool",
+)
+def matches(value: Any, pattern: Any) -> bool:
+    """Whether a text is like a pattern, in which `*` stands for any characters or none; capitals count. Null is not."""
+    if value is None:
+        return False
+    text, (start, *parts) = _read(value, "matches"), need_text(pattern, "matches").split("*")
+    charge_items(len(parts))
+    if not parts:
+        return text == start
+    *middle, end = parts
+    if not (text.startswith(start) and text.endswith(end) and len(text) >= len(start) + len(end)):
+        return False
+    # the first place that fits is as good as any later one: no part is ever tried again
+    place, last = len(start), len(text) - len(end)
+    for part in middle:
+        place = text.find(part, place, last)
+        if place < 0:
+            return False
+        charge_text(len(part))
+        place += len(part)
+    return True
