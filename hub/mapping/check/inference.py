@@ -142,7 +142,7 @@ class Inference:
                 self.report(
                     node.slice, ("type-mismatch", f"a list is indexed by a whole number, and this is {key}", "")
                 )
-            return (base.item or ANY).or_null()
+            return (base.item or NULL).or_null()
         if base.kind is Kind.OBJECT:
             if key.kind not in (Kind.TEXT, Kind.ANY, Kind.NULL):
                 self.report(node.slice, ("type-mismatch", f"a field is named by text, and this is {key}", ""))

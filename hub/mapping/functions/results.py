@@ -74,7 +74,7 @@ def extreme(given: Given) -> Type:
     """One of the values, or of the items of the only one; null of an empty list."""
     values = given.get("values", ())
     if len(values) == 1:
-        return (values[0].item or ANY).or_null() if values[0].kind is Kind.LIST else ANY
+        return (values[0].item or NULL).or_null() if values[0].kind is Kind.LIST else ANY
     return join_all(values).not_null()
 
 

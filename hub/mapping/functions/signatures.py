@@ -87,8 +87,11 @@ def _filled(made: Type, given: Given, takes: Mapping[str, Takes]) -> Type:
     """A type with what `T` stands for in the place of `T`."""
     if made is _VARIABLE:
         found = [type_ for name, types in given.items() for each in types for type_ in _stands_for(takes[name], each)]
-        return join_all(found) if found else ANY
-    return replace(made, item=_filled(made.item, given, takes)) if made.item is not None else made
+        return join_all(found)  # null when there is nothing but empty lists
+    if made.item is None:
+        return made
+    item = _filled(made.item, given, takes)
+    return replace(made, item=None if item.kind is Kind.NULL else item)
 
 
 def _stands_for(takes: Takes, given: Type) -> list[Type]:
@@ -97,7 +100,7 @@ def _stands_for(takes: Takes, given: Type) -> list[Type]:
     while pattern is not _VARIABLE:
         if pattern.kind is not Kind.LIST or pattern.item is None:
             return []
-        if given.kind is Kind.NULL:
+        if given.kind is Kind.NULL or (given.kind is Kind.LIST and given.item is None):
             return []
-        pattern, given = pattern.item, (given.item or ANY) if given.kind is Kind.LIST else ANY
+        pattern, given = pattern.item, (given.item if given.kind is Kind.LIST else None) or ANY
     return [given]

@@ -36,6 +36,9 @@ def examples(count: int) -> Any:
     )
 
 
+ORACLE = Scope({"record": load_schema(oracle.SCHEMA, "oracle.yaml").type}, "record")
+
+
 # -- the same values as another reading --------------------------------------------------------------------------------------
 
 
@@ -51,13 +54,19 @@ def test_a_well_typed_expression_has_the_value_of_another_reading(pair: oracle.P
     except oracle.TooBig:
         return
     try:
-        made: Any = oracle.plain(compile_expression(text, HERE).evaluate(record))
+        value = compile_expression(text, HERE).evaluate(record)
+        made: Any = oracle.plain(value)
     except SourceError as error:
         if error.rule == "limit":
             return
         made = oracle.Refused
 
     assert made == expected, text
+    checked = check_expression(text, HERE, ORACLE)
+    assert checked.type.kind is not Kind.ANY
+    assert {each.rule for each in checked.problems} <= {"float-money", "constant-condition"}, text
+    if made is not oracle.Refused:
+        assert fits(value, checked.type) == [], text
 
 
 # -- of the type that was inferred -------------------------------------------------------------------------------------------
@@ -167,7 +176,7 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 EXPRESSIONS = st.recursive(st.sampled_from(PATHS) | st.sampled_from(LITERALS), grown, max_leaves=10)
 
 
-@examples(700)
+@examples(400)
 @given(EXPRESSIONS, st.lists(values_of(SCHEMA), min_size=1, max_size=3))
 def test_a_value_is_of_the_type_that_was_inferred(text: str, given_records: list[dict[str, Any]]) -> None:
     try:
@@ -311,7 +320,7 @@ def spoiled(draw: st.DrawFn) -> str:
     return text
 
 
-@examples(600)
+@examples(400)
 @given(spoiled(), SCOPES)
 def test_a_spoiled_expression_ends_well(watch: Watch, text: str, scope: dict[str, Any]) -> None:
     ends_well(watch, text, scope)
