@@ -8,6 +8,7 @@ from dataclasses import replace
 from hub.records.schema import ANY, NULL, NUMBER, Kind, Type
 
 _NUMBERS = (Kind.WHOLE, Kind.NUMBER)
+MAX_CHOICES = 200
 
 
 def join(one: Type, other: Type) -> Type:
@@ -28,12 +29,11 @@ def join(one: Type, other: Type) -> Type:
         return replace(one, nullable=nullable, item=join_all(items) if items else None)
     if one.kind is Kind.OBJECT:
         return replace(_objects(one, other), nullable=nullable)
-    both = bool(one.choices and other.choices)
     return replace(
         one,
         nullable=nullable,
         form=one.form if one.form == other.form else "",
-        choices=tuple(dict.fromkeys(one.choices + other.choices)) if both else (),
+        choices=_choices(one.choices, other.choices),
         currency=one.currency if one.currency == other.currency else "",
     )
 
@@ -44,6 +44,14 @@ def join_all(types: Iterable[Type]) -> Type:
     for type_ in types:
         made = type_ if made is None else join(made, type_)
     return NULL if made is None else made
+
+
+def _choices(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """The choices of both; none are remembered of a text that can be anything, or very many things."""
+    if one == other or not one or not other:
+        return one if one == other else ()
+    both = tuple(dict.fromkeys(one + other))
+    return both if len(both) <= MAX_CHOICES else ()
 
 
 def _objects(one: Type, other: Type) -> Type:

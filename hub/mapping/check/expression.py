@@ -31,12 +31,15 @@ def check_expression(
     except Refusal:
         return Checked(ANY, [])
     inference = Inference(text)
-    if condition:
-        type_ = inference.condition(tree, scope)
-    elif wanted is not None:
-        type_ = inference.against(tree, scope, wanted, what or "it")
-    else:
-        type_ = inference.of(tree, scope)
+    try:
+        if condition:
+            type_ = inference.condition(tree, scope)
+        elif wanted is not None:
+            type_ = inference.against(tree, scope, wanted, what or "it")
+        else:
+            type_ = inference.of(tree, scope)
+    except RecursionError:  # too deep to compile either
+        return Checked(ANY, [])
     problems = []
     for offset, rule, message, hint in inference.found:
         place = position.inside(offset, text)

@@ -171,7 +171,8 @@ class Inference:
 
     def unary(self, node: ast.UnaryOp, scope: Scope) -> Type:
         if isinstance(node.op, ast.Not):
-            self.condition(node.operand, scope)
+            # of `not not x` the inner `not` looks at x
+            (self.of if isinstance(node.operand, ast.UnaryOp) else self.condition)(node.operand, scope)
             return BOOL
         type_ = self.of(node.operand, scope)
         if type_.kind not in (Kind.WHOLE, Kind.NUMBER, Kind.MONEY, Kind.ANY):

@@ -38,7 +38,7 @@ class Scope:
 
         try:
             return Inference(condition).known(parse(condition), self, holds)
-        except Refusal:
+        except (Refusal, RecursionError):
             return self
 
     def type_of(self, name: str) -> Type | None:

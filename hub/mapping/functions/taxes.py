@@ -86,7 +86,7 @@ def split_money(total: Any, weights: Any) -> list[Money]:
 def _weight(value: Any, first: Any) -> Decimal:
     if type(value) is Money and type(first) is Money:
         return (value - Money.zero(first.currency)).decimal()  # refuses another currency
-    if not is_number(value):
+    if not is_number(value) or not is_number(first):
         raise Fault("type", f"a weight of split_money is a number, or all are money, and not {describe(value)}")
     return Decimal(bounded(value))
 
@@ -110,7 +110,7 @@ def _rate(value: Any, what: str) -> Decimal:
 
 def _minor(numerator: Decimal, divisor: Decimal, currency: str) -> Money:
     """A quotient as minor units, rounded once: a quotient that was rounded before could round up twice."""
-    quotient, rest = EXACT.divmod(abs(numerator), divisor)
+    quotient, rest = EXACT.divmod(numerator.copy_abs(), divisor)
     up = EXACT.multiply(rest, 2) >= divisor
     amount = int(quotient) + (1 if up else 0)
     return Money(-amount if numerator < 0 else amount, currency)
