@@ -102,7 +102,7 @@ def reference(given: Given) -> Type:
 def item_of(given: Given) -> Type:
     """A list as it went in, in another order."""
     values = _one(given, "values")
-    return list_of(values.item or ANY) if values.kind is Kind.LIST else list_of(ANY)
+    return values.not_null() if values.kind is Kind.LIST else list_of(ANY)
 
 
 def groups(given: Given) -> Type:
