@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hub.workers.settings import Settings
 
 Home = Annotated[
-    Path | None, typer.Option("--home", envvar="HUB_HOME", help="Folder of the hub.", show_default="hub-home")
+    Path | None,
+    typer.Option("--home", envvar="HUB_HOME", help="Folder of the hub.", show_default="this one, or hub-home in it"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many at most.")]

@@ -19,7 +19,8 @@ def command(
         typer.Argument(help="Shopify webhook bodies, or GraphQL orders, whole or in parts", show_default=False),
     ],
     flows: Annotated[
-        Path | None, typer.Option(help="folder with flows/, mappings/, connectors/; default: shipped")
+        Path | None,
+        typer.Option(help="folder with flows/, mappings/, connectors/; default: the hub's, else the shipped ones"),
     ] = None,
     record: Annotated[
         str | None, typer.Option(help="what the files are, shopify.order, or a manual trigger; default: recognised")
@@ -48,6 +49,8 @@ def command(
         if clock is not None:
             instant_us(clock)
         place = (home, Settings(home=home).url) if home is not None else None
+        if flows is None and home is None and (Settings().home / "flows").is_dir():
+            flows = Settings().home
         made = simulate(files, flows=flows, record=record, clock=clock, catalogue=catalogue, home=place)
     except FlowsRefused as refused:
         typer.echo(str(refused), err=True)

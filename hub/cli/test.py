@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from hub.cli.options import Home, settings_of
+
 
 def command(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="test files, or folders with them; default: flows/ here, else the shipped ones"),
+        typer.Argument(help="test files, or folders with them; default: those of the hub, else the shipped ones"),
     ] = None,
+    home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Runs YAML tests offline, on sandboxes. Ends with 1 when a test fails, 2 when a file cannot be run."""
@@ -24,9 +27,9 @@ def command(
 
     if not structlog.is_configured():
         logs.configure("error")
-    here = Path("flows")
+    own = settings_of(home).home / "flows"
     try:
-        files = find_tests(paths or ([here] if any(here.glob("*.test.yaml")) else []))
+        files = find_tests(paths or ([own] if any(own.glob("*.test.yaml")) else []))
     except OSError as error:
         typer.echo(f"hub test: {error}", err=True)
         raise typer.Exit(2) from None

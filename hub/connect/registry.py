@@ -7,11 +7,10 @@ it stands. A folder of the home takes the place of a shipped one with the same n
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import hub
+from hub.connect import packages
 from hub.connect.manifest import Manifest, ManifestError, load_manifest
 from hub.mapping.document import Problem
 from hub.mapping.schema_file import Schema, SchemaErrors, load_schema
@@ -117,23 +117,22 @@ class Connector:
 
 
 class Registry:
-    """Connectors by name."""
+    """Connectors by name, and what is wrong with packages that bring some."""
 
-    def __init__(self, folders: dict[str, Path]) -> None:
+    def __init__(self, folders: dict[str, Path], problems: Sequence[Problem] = ()) -> None:
         self._connectors = {name: Connector(name, folder) for name, folder in sorted(folders.items())}
+        self.problems = tuple(problems)
 
     @classmethod
     def discover(cls, home: Path | None = None) -> Registry:
-        """All connectors: entry points, then shipped ones, then those of the home; the last of a name counts."""
-        folders: dict[str, Path] = {}
-        for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-            spec = importlib.util.find_spec(point.value.partition(":")[0])
-            if spec is not None and spec.submodule_search_locations:
-                folders[point.name] = Path(next(iter(spec.submodule_search_locations)))
-        for root in (shipped("connectors"), home / "connectors" if home else None):
-            if root is not None and root.is_dir():
-                folders |= {file.parent.name: file.parent for file in root.glob("*/connector.yaml")}
-        return cls(folders)
+        """All connectors. Those of the home take the place of others with their name; a package may not: what it brings
+        under a name that is shipped, or that another package brings too, is a problem, and so is what cannot be found."""
+        own = {file.parent.name: file.parent for file in shipped("connectors").glob("*/connector.yaml")}
+        homes = home / "connectors" if home else None
+        if homes is not None and homes.is_dir():
+            own |= {file.parent.name: file.parent for file in homes.glob("*/connector.yaml")}
+        packaged, problems = packages.found(ENTRY_POINTS, "connector.yaml", taken=own)
+        return cls(packaged | own, problems)
 
     def names(self) -> list[str]:
         return list(self._connectors)
@@ -143,8 +142,9 @@ class Registry:
         try:
             return self._connectors[name]
         except KeyError:
+            said = next((f"{each}; " for each in self.problems if each.file.endswith(f" {name}")), "")
             raise UnknownConnector(
-                f"no connector {name!r}: there are {', '.join(self._connectors) or 'none'}"
+                f"no connector {name!r}: {said}there are {', '.join(self._connectors) or 'none'}"
             ) from None
 
     def schema(self, kind: str) -> Type | None:

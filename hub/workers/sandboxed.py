@@ -132,6 +132,9 @@ class Sandboxes:
             }
         if connector == "shipbob":
             return {"base_url": url, "token": "sandbox-token", "channel_id": "100001"}
+        own = getattr(self._registry.get(connector).module("sandbox"), "connection", None)
+        if own is not None:
+            return dict(own(url))
         return {"url" if connector == "http" else "base_url": url}
 
     def post(self, role: str, path: str, body: Any) -> Any:

@@ -8,15 +8,25 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hub.connect.registry import shipped
+
+
+def home_here() -> Path:
+    """The folder that is meant where none is named: the one that one stands in when it is a hub's, that is, holds `flows/`
+    or `hub.sqlite`; else `hub-home` in it. The checkout holds the shipped flows and is no hub's folder."""
+    here = Path()
+    own_flows = (here / "flows").is_dir() and (here / "flows").resolve() != shipped("flows").resolve()
+    return here if own_flows or (here / "hub.sqlite").is_file() else here / "hub-home"
+
 
 class Settings(BaseSettings):
     """`HUB_HOME` is the folder of a hub: its database, its key, and the flows, mappings and connectors that override
-    shipped ones. `HUB_DATABASE_URL` names another database; `HUB_DATABASE_ADMIN_URL` the role that owns and migrates it.
+    shipped ones (default: see `home_here`). `HUB_DATABASE_URL` names another database; `HUB_DATABASE_ADMIN_URL` the role that owns and migrates it.
     """
 
     model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
 
-    home: Path = Path("hub-home")
+    home: Path = Field(default_factory=home_here)
     database_url: str = ""
     database_admin_url: str = ""
     bind: str = "127.0.0.1:8484"

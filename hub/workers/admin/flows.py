@@ -33,7 +33,7 @@ def lint(settings: Settings, *, merchant_id: int = 1) -> dict[str, Any]:
     Roles are those of the hub's database where there is one; a role that no connection plays is tried with every
     connector that can play it."""
     registry = Registry.discover(settings.home)
-    problems: list[Problem] = []
+    problems: list[Problem] = list(registry.problems)
     sound = [connector for connector in registry if not _problems_of(connector, problems)]
     folder = [settings.home / "mappings"]
     mappings = MappingFolder.standard(folder)

@@ -1,0 +1,1 @@
+"""Acme: contacts and notes about them."""
