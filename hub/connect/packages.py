@@ -44,7 +44,7 @@ def _folder(module: str, file: str) -> Path:
     try:
         # a dotted name runs the code of its parents, which may raise anything
         spec = importlib.util.find_spec(module)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise LookupError(f"cannot be loaded: {type(error).__name__}: {error}") from error
     if spec is None:
         raise LookupError("is not there")

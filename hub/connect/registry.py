@@ -127,12 +127,9 @@ class Registry:
     def discover(cls, home: Path | None = None) -> Registry:
         """All connectors. Those of the home take the place of others with their name; a package may not: what it brings
         under a name that is shipped, or that another package brings too, is a problem, and so is what cannot be found."""
-        own = {file.parent.name: file.parent for file in shipped("connectors").glob("*/connector.yaml")}
-        homes = home / "connectors" if home else None
-        if homes is not None and homes.is_dir():
-            own |= {file.parent.name: file.parent for file in homes.glob("*/connector.yaml")}
+        own = _folders(shipped("connectors"))
         packaged, problems = packages.found(ENTRY_POINTS, "connector.yaml", taken=own)
-        return cls(packaged | own, problems)
+        return cls({**packaged, **own, **(_folders(home / "connectors") if home else {})}, problems)
 
     def names(self) -> list[str]:
         return list(self._connectors)
@@ -160,8 +157,13 @@ class Registry:
         return iter(self._connectors.values())
 
 
+def _folders(root: Path) -> dict[str, Path]:
+    """The connectors of a folder."""
+    return {file.parent.name: file.parent for file in root.glob("*/connector.yaml")}
+
+
 def shipped(kind: str) -> Path:
-    """The folder of shipped `connectors`, `flows` or `mappings`: in the wheel, else in the checkout."""
+    """The folder of shipped `connectors`, `flows`, `mappings` or `templates`: in the wheel, else in the checkout."""
     package = Path(hub.__file__).parent
     inside = package / "shipped" / kind
     return inside if inside.is_dir() else package.parent / kind
