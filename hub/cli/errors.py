@@ -42,7 +42,7 @@ def _exit_code(error: Exception) -> int | None:
     names = {kind.__name__ for kind in type(error).__mro__}
     if "AlreadyRunning" in names:
         return 2
-    if names & {"AdminError", "VaultError", "ConnectError"}:
+    if names & {"AdminError", "VaultError", "ConnectError", "ScaffoldRefused"}:
         return 1
     if "OperationalError" in names:
         error.args = (f"the database cannot be used: {getattr(error, 'orig', error)}",)
