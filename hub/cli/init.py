@@ -49,8 +49,12 @@ def command(
 
 
 def _example(folder: Path) -> None:
+    from hub.cli.schema import FOLDER, written
+    from hub.connect.registry import Registry
     from hub.workers import scaffold
+    from hub.workers.schemas import KINDS
 
-    for file in scaffold.write(folder, scaffold.example()):
+    made = scaffold.write(folder, scaffold.example())
+    for file in [*made, *written(folder / FOLDER, KINDS, Registry.discover(folder))]:
         print(f"made {file}")
     print(f"Read its README, and check it: cd {folder} && hub lint && hub test")

@@ -25,6 +25,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+def _one_of(*names: str) -> dict[str, Any]:
+    """For editors: exactly one of these is given. The models themselves say it with a message."""
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
 class Setting(Strict):
     """One setting of a connection. Those of type `secret` are sealed."""
 
@@ -198,6 +203,8 @@ class Answer(Strict):
 class Find(Strict):
     """Looks up by natural key: with code `find(link, call)`, or with a GET and the first item that fits."""
 
+    model_config = ConfigDict(json_schema_extra=_one_of("code", "path"))
+
     code: Code | None = None
     path: str = ""
     query: dict[str, str] = {}
@@ -251,6 +258,8 @@ class ErrorShape(Strict):
 
 class Operation(Strict):
     """One write (or `read: true`). `code` sends it: `send(link, call)`; else `request` says how."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("request", "code"))
 
     ladder: Ladder = "none"
     read: bool = False

@@ -21,8 +21,21 @@ __all__ = ["CORE_EVENTS", "LANGUAGE_VERSION", "Flow", "FlowErrors", "On", "StepC
 
 #: raised when the meaning of flows or mappings changes; part of every version's hash
 LANGUAGE_VERSION = 1
-_KEYS = ("flow", "on", "when", "order", "steps", "description")
-_KEYS_OF_CALLED = ("flow", "on", "steps", "returns", "description")
+#: the keys of a flow's file and what each says; a sub-flow's
+KEYS = {
+    "flow": "Its name: letters, digits and hyphens.",
+    "description": "What it is for, in a line.",
+    "on": "What starts it.",
+    "when": "An expression; where it does not hold, nothing runs and nothing is kept.",
+    "order": "`latest`: a parked event lets later ones of its key pass; `strict`: it holds them.",
+    "steps": "What is done, one step after the other.",
+}
+KEYS_OF_CALLED = {
+    **{key: KEYS[key] for key in ("flow", "description", "on", "steps")},
+    "returns": "An expression: what the flow that calls it gets.",
+}
+NEEDED = ("flow", "on", "steps")
+ORDERS = ("latest", "strict")
 Path = tuple[str | int, ...]
 
 
@@ -182,10 +195,10 @@ def load_flow(
     Raises: FlowErrors with everything that is wrong."""
     context = _opened(file, roles, mappings, kinds, callable)
     document, problem, value = context.document, context.problem, context.document.value
-    _check_keys(context, _KEYS, ("flow", "on", "steps"))
+    _check_keys(context, KEYS)
     on = context.on = read_trigger(value.get("on"), events, problem) if "on" in value else On()
     order = value.get("order", "latest")
-    if order not in ("latest", "strict"):
+    if order not in ORDERS:
         hint = "`latest` (a parked event lets later ones pass) or `strict`"
         problem("order", f"{order!r} is not an order", hint, "order")
     when = _text_expression(context, "when")
@@ -232,17 +245,19 @@ def _opened(
     return StepContext(str(value.get("flow")), On(), document, roles, mappings, kinds, [], callable=callable)
 
 
-def _check_keys(context: StepContext, known: Sequence[str], needed: Sequence[str]) -> None:
+def _check_keys(context: StepContext, known: Collection[str]) -> None:
     value = context.document.value
     for key in value:
         if key not in known:
             context.problem_at_key("unknown-key", f"{key!r} is not known", near(key, known), key)
-    for key in needed:
+    for key in NEEDED:
         if key not in value:
             context.problem("missing-key", f"`{key}` is missing")
     name = value.get("flow")
     if name is not None and (not isinstance(name, str) or not name.replace("-", "").isalnum()):
         context.problem("flow-name", "the name of a flow is letters, digits and hyphens", "", "flow")
+    if not isinstance(value.get("description", ""), str):
+        context.problem("description", "`description` is a text", "", "description")
 
 
 def _text_expression(context: StepContext, key: str) -> Expression | None:
@@ -263,7 +278,7 @@ def _compile_called(name: str, file: FlowFile, caller: StepContext) -> Called | 
         caller.problems.append(error.problem)
         return None
     context = replace(caller, document=document, path=(), calling=(*caller.calling, name), maybe=set(), loop=None)
-    _check_keys(context, _KEYS_OF_CALLED, ("flow", "on", "steps"))
+    _check_keys(context, KEYS_OF_CALLED)
     takes = read_trigger(document.value.get("on"), (), context.problem).call or ()
     context.names = set(takes)
     steps = context.steps(document.value.get("steps", []), "steps")

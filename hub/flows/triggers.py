@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,16 @@ CORE_EVENTS = {
     "stock.changed",
     "delivery.confirmed",
 }
+#: the forms of a trigger: the keys of each, and what they say
+FORMS: tuple[Mapping[str, str], ...] = (
+    {
+        "role": "A role: `shop`, `books`, `warehouse`, `mail`, or one of yours.",
+        "record": "A kind of record of the connections that play the role, by webhook, poll, backfill or read.",
+    },
+    {"event": "An event of the core, or one that a flow emits."},
+    {"manual": "The name by which a command or the API starts it."},
+    {"call": "The names that it takes: it runs where another flow calls it."},
+)
 #: names that a sub-flow sees without taking them
 GIVEN_TO_CALLED = ("event", "connection", "settings")
 #: called with rule, message, hint and the path of what is wrong
@@ -43,6 +53,10 @@ class On:
 def read_trigger(value: Any, events: Collection[str], problem: Complain) -> On:
     """The trigger that stands under `on`. What is wrong with it is told to `problem`."""
     keys = set(value) if isinstance(value, dict) else set()
+    for key in keys & {"role", "record", "event", "manual"}:
+        if not isinstance(value[key], str):
+            problem("trigger", f"`{key}` is a text", "", "on", key)
+            return On()
     if keys == {"role", "record"}:
         return On(role=str(value["role"]), record=str(value["record"]))
     if keys == {"event"}:

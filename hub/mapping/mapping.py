@@ -15,10 +15,10 @@ from hub.records.notation import nearest
 
 __all__ = ["Mapping", "MappingErrors", "load_mapping"]
 
-_TOP = ("mapping", "from", "to", "tables", "let", "map", "allow")
-_EACH = ("each", "as", "when", "let", "map")
-_BLOCK = ("when", "let", "map")
-_RESERVED = frozenset({"each", "as", "when", "let", "map", "concat"})
+TOP = ("mapping", "from", "to", "tables", "let", "map", "allow")
+EACH = ("each", "as", "when", "let", "map")
+BLOCK = ("when", "let", "map")
+RESERVED = frozenset({"each", "as", "when", "let", "map", "concat"})
 _LANGUAGE = frozenset({"null", "true", "false", "None", "True", "False"})
 
 
@@ -91,13 +91,13 @@ class _Builder:
         if not isinstance(value, dict):
             self._problem((), "shape", "a mapping file holds an object", "start with mapping:, from:, to:, map:")
             return None
-        self._known_keys(value, (), _TOP)
+        self._known_keys(value, (), TOP)
         texts = {key: value.get(key) for key in ("mapping", "from", "to")}
         for key, text in texts.items():
             if not isinstance(text, str) or not text:
                 self._problem((key,), "missing-key", f"{key}: is a text that has to be given")
         tree = value.get("map")
-        if not isinstance(tree, dict) or _RESERVED & tree.keys():
+        if not isinstance(tree, dict) or RESERVED & tree.keys():
             self._problem(("map",), "shape", "map: holds the fields of the target record")
             return None
         self._allow(value.get("allow"))
@@ -142,7 +142,7 @@ class _Builder:
         return self._object(value, path, names, body)
 
     def _object(self, value: dict[str, Any], path: Path, names: Names, body: list[ast.stmt]) -> ast.expr:
-        for key in value.keys() & _RESERVED:
+        for key in value.keys() & RESERVED:
             hint = f"a target field of this name is written in an expression: \"{{'{key}': x}}\""
             self._problem((*path, key), "reserved-key", f"{key}: stands only beside map: or each:", hint, key=True)
         made = [self._node(item, (*path, key), names, body) for key, item in value.items()]
@@ -150,7 +150,7 @@ class _Builder:
 
     def _block(self, value: dict[str, Any], path: Path, names: Names, body: list[ast.stmt]) -> ast.expr:
         """`{when, let, map}`: null when the condition does not hold."""
-        self._known_keys(value, path, _BLOCK)
+        self._known_keys(value, path, BLOCK)
         result = self.assembly.fresh()
         inner = self._when(value, path, names, body)
         if inner is not body:
@@ -161,7 +161,7 @@ class _Builder:
 
     def _each(self, value: dict[str, Any], path: Path, names: Names, body: list[ast.stmt]) -> ast.expr:
         """`{each, as, when, let, map}`: a list with one value for each item."""
-        self._known_keys(value, path, _EACH)
+        self._known_keys(value, path, EACH)
         item = value.get("as", "item")
         if not self._good_name(item, (*path, "as")):
             item = "item"
@@ -195,7 +195,7 @@ class _Builder:
         result = self.assembly.fresh()
         body.append(_assign(result, ast.List([], ast.Load())))
         for at, part in enumerate(parts):
-            if not isinstance(part, str | list) and not (isinstance(part, dict) and _RESERVED & part.keys()):
+            if not isinstance(part, str | list) and not (isinstance(part, dict) and RESERVED & part.keys()):
                 self._problem(
                     (*path, "concat", at), "shape", "a part of concat: is a list", "each:, a [list] or an expression"
                 )

@@ -33,9 +33,12 @@ GIVEN: dict[str, frozenset[str]] = {
     "poll": frozenset(),
     "wait": frozenset(),
 }
-_ANSWER = frozenset({"role", "operation", "match", "status", "times", "kind", "body", "headers", "seconds", "message"})
-_FILE = frozenset({"description", "flows", "roles", "clock", "stock", "tests"})
-_TEST = frozenset({"name", "given", "answers", "expect"})
+ANSWER = frozenset({"role", "operation", "match", "status", "times", "kind", "body", "headers", "seconds", "message"})
+ROLE = ("connector", "mode", "settings")
+MODES = ("live", "observe", "paused")
+ITEM = ("quantity", "title", "price", "vat")
+FILE = frozenset({"description", "flows", "roles", "clock", "stock", "tests"})
+TEST = frozenset({"name", "given", "answers", "expect"})
 _CLOCK = "2026-01-05T09:00:00+01:00"
 
 
@@ -134,7 +137,7 @@ class _Reader:
         return []
 
     def read(self, file: File, shown: str) -> TestFile:
-        value = self.keys(self.document.value, _FILE, ())
+        value = self.keys(self.document.value, FILE, ())
         flows = [str(name) for name in self.items(value.get("flows", []), ("flows",))]
         if not flows:
             self.problem("`flows` names the flows that are tested", ())
@@ -159,9 +162,9 @@ class _Reader:
         found: dict[str, Role] = {}
         for name, role in (value if isinstance(value, dict) else self.keys(value, (), ("roles",))).items():
             if isinstance(role, dict):
-                self.keys(role, ("connector", "mode", "settings"), ("roles", name))
+                self.keys(role, ROLE, ("roles", name))
                 mode = str(role.get("mode", "live"))
-                if mode not in ("live", "observe", "paused"):
+                if mode not in MODES:
                     self.problem(f"{mode!r} is no mode", ("roles", name, "mode"), "live, observe or paused")
                 found[name] = Role(str(role.get("connector")), mode, role.get("settings") or {})
             else:
@@ -181,7 +184,7 @@ class _Reader:
             path: Path = ("stock", sku)
             more: dict[str, Any] = {}
             if isinstance(units, dict):
-                more = dict(self.keys(units, ("quantity", "title", "price", "vat"), path))
+                more = dict(self.keys(units, ITEM, path))
                 units = more.pop("quantity", 0)
             if isinstance(units, bool) or not isinstance(units, int) or units < 0:
                 self.problem("the units of an item are a whole number", path)
@@ -190,13 +193,13 @@ class _Reader:
         return found
 
     def case(self, value: Any, path: Path) -> Case:
-        value = self.keys(value, _TEST, path)
+        value = self.keys(value, TEST, path)
         given = self.items(value.get("given", []), (*path, "given"))
         for place, each in enumerate(given):
             self.given(each, given, (*path, "given", place))
         answers = self.items(value.get("answers", []), (*path, "answers"))
         for place, each in enumerate(answers):
-            self.keys(each, _ANSWER, (*path, "answers", place))
+            self.keys(each, ANSWER, (*path, "answers", place))
         expect = self.keys(value.get("expect", {}), EXPECTED, (*path, "expect"))
         if not expect:
             self.problem("a test expects something", path)

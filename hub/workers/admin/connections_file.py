@@ -28,9 +28,10 @@ from hub.workers.hub import Hub
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-_MODES = ("observe", "paused", "live")
-_KEYS = ("connector", "mode", "go_live_at", "settings")
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+ROLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MODES = ("observe", "paused", "live")
+KEYS = ("connector", "mode", "go_live_at", "settings")
 
 
 @dataclass
@@ -122,7 +123,7 @@ def _read(reading: _Reading) -> tuple[list[_Wanted], dict[str, list[str]] | None
 
 def _connection(reading: _Reading, name: str, spec: Any) -> _Wanted | None:
     at: tuple[str, ...] = ("connections", name)
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         reading.wrong(
             f"{name!r} is not a name of a connection",
             *at,
@@ -133,8 +134,8 @@ def _connection(reading: _Reading, name: str, spec: Any) -> _Wanted | None:
         reading.wrong(f"{name} is a mapping with `connector` and `settings`", *at)
         return None
     for key in spec:
-        if key not in _KEYS:
-            reading.wrong(f"{key!r} is not known", *at, key, hint=f"one of {', '.join(_KEYS)}", key=True)
+        if key not in KEYS:
+            reading.wrong(f"{key!r} is not known", *at, key, hint=f"one of {', '.join(KEYS)}", key=True)
     connector = spec.get("connector")
     manifest = _manifest(reading, connector, at)
     before = reading.known.get(name)
@@ -143,8 +144,8 @@ def _connection(reading: _Reading, name: str, spec: Any) -> _Wanted | None:
             f"{name} is a connection of {before['connector']}", *at, "connector", hint="give the new one another name"
         )
     mode = spec.get("mode")
-    if mode is not None and mode not in _MODES:
-        reading.wrong(f"{mode!r} is not a mode", *at, "mode", hint=f"one of {', '.join(_MODES)}")
+    if mode is not None and mode not in MODES:
+        reading.wrong(f"{mode!r} is not a mode", *at, "mode", hint=f"one of {', '.join(MODES)}")
     settings = spec.get("settings")
     if settings is None:
         settings = {}
@@ -234,7 +235,7 @@ def _roles(reading: _Reading, value: Any, names: set[str]) -> dict[str, list[str
         reading.wrong("`roles` names a connection, or a list of them, for each role", "roles")
         return roles
     for role, given in (value or {}).items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", role):
+        if not ROLE.fullmatch(role):
             reading.wrong(
                 f"{role!r} is not a name of a role", "roles", role, hint="small letters, digits and _", key=True
             )
