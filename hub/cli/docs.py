@@ -17,33 +17,50 @@ _PARTS = (
     ("flows.md", "events", "hub.flows.reference:events_markdown"),
     ("flows.md", "steps", "hub.flows.reference:steps_markdown"),
 )
+#: whole files, what they show, and where they are made
+_FILES = (("flows.svg", "the shipped flows", "hub.workers.admin.graph:shipped_svg"),)
 
 
 def command(
     folder: Annotated[Path, typer.Argument(help="Folder of the documentation.")] = Path("docs"),
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail when something is not in step.")] = False,
 ) -> None:
-    """Bring the references of functions, events and steps in step with the code."""
+    """Bring the references of functions, events and steps, and the picture of the flows, in step with the code."""
     for name, part, made_by in _PARTS:
         page = folder / name
-        try:
-            before = page.read_text("utf-8")
-        except OSError as error:
-            raise CommandError(f"{page} cannot be read: {error.strerror}: run it in the checkout") from None
-        after = _with(page, before, part, made_by)
-        if after == before:
-            print(f"{page}: {part} are in step")
-        elif check:
-            raise CommandError(f"{page}: {part} are not in step: run `hub docs`")
-        else:
-            page.write_text(after, "utf-8")
-            print(f"{page}: {part} were brought in step")
+        before = _text(page)
+        _bring(page, part, before, _with(page, before, part, made_by), check)
+    for name, part, made_by in _FILES:
+        file = folder / name
+        _bring(file, part, _text(file) if file.exists() else "", _made(made_by), check)
+
+
+def _bring(file: Path, part: str, before: str, after: str, check: bool) -> None:
+    if after == before:
+        print(f"{file}: {part} are in step")
+    elif check:
+        raise CommandError(f"{file}: {part} are not in step: run `hub docs`")
+    else:
+        file.write_text(after, "utf-8")
+        print(f"{file}: {part} were brought in step")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}: run it in the checkout") from None
+
+
+def _made(by: str) -> str:
+    module, _, function = by.partition(":")
+    made: str = getattr(importlib.import_module(module), function)()
+    return made
 
 
 def _with(page: Path, text: str, part: str, made_by: str) -> str:
     marks = re.compile(rf"(<!-- {part}:.*? -->\n).*?(<!-- /{part} -->)", re.DOTALL)
     if not marks.search(text):
         raise CommandError(f"{page} has no marks `<!-- {part}: ... -->` and `<!-- /{part} -->`")
-    module, _, function = made_by.partition(":")
-    reference = getattr(importlib.import_module(module), function)().strip()
+    reference = _made(made_by).strip()
     return marks.sub(lambda found: f"{found[1]}\n{reference}\n\n{found[2]}", text)

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import sqlalchemy as sa
-
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import BrokenConnector, Connector, Registry
-from hub.db.engine import Database
 from hub.flows.active import flow_files, load_flows
-from hub.flows.context import MAPPING_NAMES, ConnectionInfo, MappingFolder, Roles, load_roles
+from hub.flows.context import MAPPING_NAMES, ConnectionInfo, MappingFolder, Roles
 from hub.mapping import Problem
 from hub.mapping.check import check_mapping
 from hub.mapping.schema_file import SchemaErrors
 from hub.records.schema import OBJECT, Type
-from hub.workers.admin.errors import AdminError
-from hub.workers.admin.setup import check_ready
+from hub.workers.admin.setup import bound
 from hub.workers.hub import Hub
 from hub.workers.settings import Settings
 
@@ -42,7 +38,7 @@ def lint(settings: Settings, *, merchant_id: int = 1) -> dict[str, Any]:
     problems += mappings.problems
     problems += _types(mappings, registry, sound)
     files = flow_files([settings.home / "flows"])
-    for roles in _castings(registry, sound, _bound(settings, registry, merchant_id)):
+    for roles in _castings(registry, sound, bound(settings, registry, merchant_id)):
         loaded = load_flows(files, roles, MappingFolder.standard(folder))
         problems += loaded.problems
     found = sorted(set(problems), key=lambda each: (each.file, each.line, each.column, each.message))
@@ -90,19 +86,6 @@ def _types(mappings: MappingFolder, registry: Registry, sound: Iterable[Connecto
         if mapping is not None:
             source, target = described(mapping.source), described(mapping.target)
             yield from check_mapping(mapping.document, source, target, names)
-
-
-def _bound(settings: Settings, registry: Registry, merchant_id: int) -> list[ConnectionInfo]:
-    try:
-        check_ready(settings)
-    except (AdminError, sa.exc.SQLAlchemyError):
-        return []  # no hub yet: the files stand for themselves
-    database = Database(settings.url)
-    try:
-        with database.read() as connection:
-            return list(load_roles(connection, merchant_id, registry).connections.values())
-    finally:
-        database.dispose()
 
 
 def _castings(registry: Registry, sound: Iterable[Connector], bound: list[ConnectionInfo]) -> Iterator[Roles]:

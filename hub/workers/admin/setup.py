@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from hub.connect.registry import Registry
 from hub.connect.vault import ENVIRONMENT, Vault, create_secret_key, load_root_keys
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.ledger.tables import BOOK
@@ -19,6 +20,7 @@ from hub.db import migrate as migrations
 from hub.db.engine import Database
 from hub.db.tables import Merchant
 from hub.db.types import now_us
+from hub.flows.context import ConnectionInfo, load_roles
 from hub.records.money import MoneyError, exponent
 from hub.workers.admin.errors import AdminError
 from hub.workers.settings import Settings
@@ -94,6 +96,20 @@ def check_ready(settings: Settings) -> None:
         raise AdminError(
             f"the database has revision {found}, this release needs {migrations.head()}: stop the hub and run `hub init`"
         )
+
+
+def bound(settings: Settings, registry: Registry, merchant_id: int = MERCHANT_ID) -> list[ConnectionInfo]:
+    """The connections of a hub, running or not, without their secrets; none where there is no hub yet."""
+    try:
+        check_ready(settings)
+    except (AdminError, sa.exc.SQLAlchemyError):
+        return []  # no hub yet: the files stand for themselves
+    database = Database(settings.url)
+    try:
+        with database.read() as connection:
+            return list(load_roles(connection, merchant_id, registry).connections.values())
+    finally:
+        database.dispose()
 
 
 def _check(currency: str, zone: str) -> None:
