@@ -7,6 +7,7 @@ sees the whole before anything is written.
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from hub.connect.manifest import Manifest, ManifestError
 from hub.connect.registry import Registry, UnknownConnector, shipped
 from hub.mapping import load_document
+from hub.records.schema import Kind, Type
 from hub.workers.testfile import read_test
 
 #: the files of a scaffold by their paths in the hub's folder, with `/`
@@ -24,6 +26,14 @@ _FLOW_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 #: how the connector in `templates/connector` is called, and the shipped connector with the words of every sandbox
 _ACME, _CONTROL = "acme", ("shipbob", "sandbox_control.py")
+#: an expression of each kind of single value
+_NEUTRAL: Mapping[Kind, str] = {
+    Kind.TEXT: "\"''\"",
+    Kind.WHOLE: "0",
+    Kind.NUMBER: "0",
+    Kind.BOOL: "false",
+    Kind.LIST: "[]",
+}
 
 
 class ScaffoldRefused(Exception):
@@ -85,12 +95,15 @@ def mapping(home: Path, name: str) -> Files:
     ready = shipped("mappings") / f"{name}.yaml"
     if ready.is_file():
         return {f"mappings/{name}.yaml": _copied(ready)}
-    manifest = _manifest(Registry.discover(home), connector)
+    registry = Registry.discover(home)
+    manifest = _manifest(registry, connector)
     flow_name = f"{connector}-{record}".replace("_", "-")
     kind = "incoming" if record in _records(manifest) else "outgoing"
+    described = registry.get(connector).schema(record)
     values = {
         "connector": connector,
         "record": record,
+        "leaves": _read_leaves(described) if kind == "incoming" else _made_leaves(described),
         "flow": flow_name,
         "role": manifest.roles[0] if manifest.roles else connector,
         "operations": ", ".join(sorted(manifest.operations)) or "it has none",
@@ -117,6 +130,32 @@ def connector(home: Path, name: str) -> Files:
     from_, control = _CONTROL
     files[f"connectors/{name}/{control}"] = (shipped("connectors") / from_ / control).read_bytes()
     return files
+
+
+def _read_leaves(record: Type | None) -> str:
+    """Leaves that take over the single values of a record, where it is described."""
+    single = [
+        name
+        for name, each in (record.fields if record else {}).items()
+        if each.kind in _NEUTRAL and each.kind is not Kind.LIST
+    ]
+    names = [name for name in single if name.isidentifier() and not keyword.iskeyword(name)]
+    return "\n".join(f"  {name}: {name}" for name in names) or "  whole: record"
+
+
+def _made_leaves(record: Type | None) -> str:
+    """Leaves for what has to be there, each with a value that says nothing yet; of an unknown record some that are usual."""
+    if record is None:
+        return "  number: number\n  date: effective_date\n  total: amount(total)"
+    return "\n".join(f"  {name}: {_neutral(record.fields[name])}" for name in record.required()) or "  {}"
+
+
+def _neutral(type_: Type) -> str:
+    if type_.choices:
+        return f"\"'{type_.choices[0]}'\""
+    if type_.kind is Kind.OBJECT:
+        return "{" + ", ".join(f"{name}: {_neutral(type_.fields[name])}" for name in type_.required()) + "}"
+    return _NEUTRAL.get(type_.kind, "null")
 
 
 def _called(text: str, name: str) -> str:

@@ -118,7 +118,7 @@ def test_a_shipped_flow_is_copied_with_its_test_and_takes_its_place(home: Path) 
 
 
 def test_new_mappings_are_sound_as_they_are(home: Path) -> None:
-    for name in ("shopify/inventory_level", "quickbooks/estimate", "shopify/order"):
+    for name in ("shopify/inventory_level", "quickbooks/estimate", "smtp/message", "shopify/order"):
         scaffold.write(home, scaffold.mapping(home, name))
 
     assert problems(home) == []
