@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache
@@ -316,6 +317,9 @@ def test_the_command_writes_what_the_editor_of_the_example_looks_for(tmp_path: P
     assert done.exit_code == 0, done.output
     settings = json.loads((EXAMPLE / ".vscode" / "settings.json").read_text("utf-8"))
     assert {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.json")} == set(settings["yaml.schemas"])
+    page = (shipped("flows").parent / "docs" / "flows.md").read_text("utf-8")
+    [shown] = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert json.loads(shown) == settings
 
 
 def test_the_command_prints_one_schema_and_refuses_what_it_does_not_know() -> None:
