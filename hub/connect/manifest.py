@@ -270,6 +270,8 @@ class Operation(Strict):
     code: Code | None = None
     answer: Answer = Answer()
     binds: str | None = None
+    #: the record of this connector that it changes, where it comes back as an event: lets lint see echo loops
+    writes: str | None = None
     find: Find | None = None
     errors: list[ErrorRule] = []
     help: str = ""
@@ -422,4 +424,8 @@ def _check(manifest: Manifest, document: Document) -> list[Problem]:
         for name, topic in manifest.webhooks.topics.items():
             if "{" not in topic.record and topic.record not in manifest.records:
                 wrong(("webhooks", "topics", name, "record"), f"no record {topic.record!r} is declared")
+    for name, operation in manifest.operations.items():
+        if operation.writes is not None and operation.writes not in manifest.records:
+            hint = f"one of {', '.join(manifest.records)}" if manifest.records else "it brings no records: leave it out"
+            wrong(("operations", name, "writes"), f"no record {operation.writes!r} is declared", hint)
     return problems

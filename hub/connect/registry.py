@@ -124,12 +124,14 @@ class Registry:
         self.problems = tuple(problems)
 
     @classmethod
-    def discover(cls, home: Path | None = None) -> Registry:
-        """All connectors. Those of the home take the place of others with their name; a package may not: what it brings
-        under a name that is shipped, or that another package brings too, is a problem, and so is what cannot be found."""
+    def discover(cls, *homes: Path | None) -> Registry:
+        """All connectors. Those of the homes take the place of others with their name, the last one's first; a package
+        may not: what it brings under a name that is shipped, or that another package brings too, is a problem, and so is
+        what cannot be found."""
         own = _folders(shipped("connectors"))
         packaged, problems = packages.found(ENTRY_POINTS, "connector.yaml", taken=own)
-        return cls({**packaged, **own, **(_folders(home / "connectors") if home else {})}, problems)
+        of_homes = {name: folder for home in homes if home for name, folder in _folders(home / "connectors").items()}
+        return cls({**packaged, **own, **of_homes}, problems)
 
     def names(self) -> list[str]:
         return list(self._connectors)

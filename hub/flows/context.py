@@ -100,16 +100,18 @@ def load_roles(connection: Connection, merchant_id: int, registry: Registry) -> 
 
 @dataclass
 class MappingFolder:
-    """Mappings by `connector/name`, from the home and from what is shipped; the home's take the place of shipped ones."""
+    """Mappings by `connector/name`, from the home and from what is shipped; the home's take the place of shipped ones.
+    `given` are texts that take the place of both, with the file that is shown for each."""
 
     folders: list[Path]
+    given: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _loaded: dict[str, RecordMapping | None] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @classmethod
-    def standard(cls, homes: Iterable[Path] = ()) -> MappingFolder:
-        return cls([*homes, shipped("mappings")])
+    def standard(cls, homes: Iterable[Path] = (), given: Mapping[str, tuple[str, str]] | None = None) -> MappingFolder:
+        return cls([*homes, shipped("mappings")], given or {})
 
     @classmethod
     def frozen(cls, texts: Mapping[str, str]) -> MappingFolder:
@@ -126,19 +128,26 @@ class MappingFolder:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
+    def file(self, name: str) -> str:
+        """The file of a mapping, as it is shown."""
+        return self.given[name][0] if name in self.given else f"mappings/{name}.yaml"
+
     def _load(self, name: str) -> RecordMapping | None:
-        for folder in self.folders:
-            file = folder / f"{name}.yaml"
-            if not file.is_file():
-                continue
-            text = file.read_text("utf-8")
-            self.texts[name] = text
-            try:
-                return load_mapping(text, f"mappings/{name}.yaml", extra_names=MAPPING_NAMES)
-            except MappingErrors as error:
-                self.problems.extend(error.problems)
-                return None
-        return None
+        text = self._text(name)
+        if text is None:
+            return None
+        self.texts[name] = text
+        try:
+            return load_mapping(text, self.file(name), extra_names=MAPPING_NAMES)
+        except MappingErrors as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def _text(self, name: str) -> str | None:
+        if name in self.given:
+            return self.given[name][1]
+        files = (folder / f"{name}.yaml" for folder in self.folders)
+        return next((file.read_text("utf-8") for file in files if file.is_file()), None)
 
     def names(self) -> list[str]:
         """All mappings there are."""
@@ -148,4 +157,4 @@ class MappingFolder:
             if folder.is_dir()
             for file in folder.glob("*/*.yaml")
         }
-        return sorted(found)
+        return sorted(found | set(self.given))

@@ -29,9 +29,10 @@ KEYS = {
     "when": "An expression; where it does not hold, nothing runs and nothing is kept.",
     "order": "`latest`: a parked event lets later ones of its key pass; `strict`: it holds them.",
     "steps": "What is done, one step after the other.",
+    "allow": "Findings of `hub lint` that are right here: each rule with its reason.",
 }
 KEYS_OF_CALLED = {
-    **{key: KEYS[key] for key in ("flow", "description", "on", "steps")},
+    **{key: KEYS[key] for key in ("flow", "description", "on", "steps", "allow")},
     "returns": "An expression: what the flow that calls it gets.",
 }
 NEEDED = ("flow", "on", "steps")
@@ -116,6 +117,10 @@ class StepContext:
     calling: tuple[str, ...] = ()
     #: inside a loop over the connections of a role: the role, and the expression of the connection's id
     loop: tuple[str, str] | None = None
+    #: the sound expressions, by the path of their step in the document and by their own below it
+    expressions: dict[Path, dict[Path, str]] = field(default_factory=dict)
+    #: the sound steps by their path, those inside others too
+    compiled: dict[Path, Step] = field(default_factory=dict)
 
     def at(self, *path: str | int) -> Position:
         return self.document.position((*self.path, *path))
@@ -131,10 +136,12 @@ class StepContext:
     def expression(self, text: str, *path: str | int) -> Expression | None:
         """Compiles an expression of the step; what is wrong with it becomes a problem."""
         try:
-            return compile_expression(text, self.at(*path))
+            made = compile_expression(text, self.at(*path))
         except SourceError as error:
             self.problems.append(error.problem)
             return None
+        self.expressions.setdefault(self.path, {})[path] = text
+        return made
 
     def steps(self, value: Any, *path: str | int, **changes: Any) -> tuple[Step, ...]:
         """Compiles a list of steps inside a step. What they bind is in scope after them."""
@@ -181,6 +188,20 @@ class Called:
     returns: Expression | None
 
 
+@dataclass(frozen=True)
+class ReadFlow:
+    """A flow that was read: compiled, unless something is wrong with it or it is only called."""
+
+    document: Document
+    on: On
+    flow: Flow | None
+    problems: list[Problem]
+    #: the sound expressions, by the path of their step in the document and by their own below it
+    expressions: Mapping[Path, Mapping[Path, str]] = field(default_factory=dict)
+    #: the sound steps by their path, those inside others too
+    steps: Mapping[Path, Step] = field(default_factory=dict)
+
+
 def load_flow(
     file: FlowFile,
     roles: Roles,
@@ -193,21 +214,10 @@ def load_flow(
     be called.
 
     Raises: FlowErrors with everything that is wrong."""
-    context = _opened(file, roles, mappings, kinds, callable)
-    document, problem, value = context.document, context.problem, context.document.value
-    _check_keys(context, KEYS)
-    on = context.on = read_trigger(value.get("on"), events, problem) if "on" in value else On()
-    order = value.get("order", "latest")
-    if order not in ORDERS:
-        hint = "`latest` (a parked event lets later ones pass) or `strict`"
-        problem("order", f"{order!r} is not an order", hint, "order")
-    when = _text_expression(context, "when")
-    steps = context.steps(value.get("steps", []), "steps")
-    if context.problems:
-        raise FlowErrors(context.problems)
-    version_text = _version_text(file, context)
-    version = hashlib.sha256(f"{LANGUAGE_VERSION}\n{version_text}".encode()).hexdigest()
-    return Flow(context.flow, file.file, on, when, str(order), steps, version, version_text, document)
+    read = read_flow(file, roles, mappings, kinds, events, callable)
+    if read.flow is None:
+        raise FlowErrors(read.problems)
+    return read.flow
 
 
 def check_called(
@@ -219,11 +229,49 @@ def check_called(
 ) -> str:
     """Compiles a sub-flow as if it was called, so that what is wrong with it is said even if nobody calls it. Returns its
     name. Raises: FlowErrors."""
+    read = read_flow(file, roles, mappings, kinds, (), callable)
+    if read.problems:
+        raise FlowErrors(read.problems)
+    return str(file.called)
+
+
+def read_flow(
+    file: FlowFile,
+    roles: Roles,
+    mappings: MappingFolder,
+    kinds: Mapping[str, StepKind],
+    events: Collection[str],
+    callable: Mapping[str, FlowFile],
+) -> ReadFlow:
+    """Compiles a flow, or a sub-flow as if it was called, and gathers everything that is wrong with it; see `load_flow`.
+
+    Raises: FlowErrors when the file is no flow at all."""
     context = _opened(file, roles, mappings, kinds, callable)
-    _compile_called(context.flow, file, context)
+    if file.called is not None:
+        context.calling = (file.called,)
+        _compile_takes(context)
+        flow = None
+    else:
+        flow = _compile_flow(file, context, events)
+    found = (context.problems, context.expressions, context.compiled)
+    return ReadFlow(context.document, context.on, None if context.problems else flow, *found)
+
+
+def _compile_flow(file: FlowFile, context: StepContext, events: Collection[str]) -> Flow | None:
+    document, problem, value = context.document, context.problem, context.document.value
+    _check_keys(context, KEYS)
+    on = context.on = read_trigger(value.get("on"), events, problem) if "on" in value else On()
+    order = value.get("order", "latest")
+    if order not in ORDERS:
+        hint = "`latest` (a parked event lets later ones pass) or `strict`"
+        problem("order", f"{order!r} is not an order", hint, "order")
+    when = _text_expression(context, "when")
+    steps = context.steps(value.get("steps", []), "steps")
     if context.problems:
-        raise FlowErrors(context.problems)
-    return context.flow
+        return None
+    version_text = _version_text(file, context)
+    version = hashlib.sha256(f"{LANGUAGE_VERSION}\n{version_text}".encode()).hexdigest()
+    return Flow(context.flow, file.file, on, when, str(order), steps, version, version_text, document)
 
 
 def _opened(
@@ -277,11 +325,26 @@ def _compile_called(name: str, file: FlowFile, caller: StepContext) -> Called | 
     except SourceError as error:
         caller.problems.append(error.problem)
         return None
-    context = replace(caller, document=document, path=(), calling=(*caller.calling, name), maybe=set(), loop=None)
+    context = replace(
+        caller,
+        document=document,
+        path=(),
+        calling=(*caller.calling, name),
+        maybe=set(),
+        loop=None,
+        expressions={},
+        compiled={},
+    )
+    return _compile_takes(context)
+
+
+def _compile_takes(context: StepContext) -> Called:
+    """The sub-flow of a document, for what it takes."""
+    value = context.document.value
     _check_keys(context, KEYS_OF_CALLED)
-    takes = read_trigger(document.value.get("on"), (), context.problem).call or ()
+    takes = read_trigger(value.get("on"), (), context.problem).call or ()
     context.names = set(takes)
-    steps = context.steps(document.value.get("steps", []), "steps")
+    steps = context.steps(value.get("steps", []), "steps")
     return Called(takes, steps, _text_expression(context, "returns"))
 
 
@@ -348,7 +411,10 @@ def _compile_step(step: Any, context: StepContext) -> Step | None:
     made = kind.compile(config, context)
     if shorthand:
         context.document = context.document.document  # type: ignore[attr-defined]
-    return made if len(context.problems) == before else None
+    if made is None or len(context.problems) > before:
+        return None
+    context.compiled[context.path] = made
+    return made
 
 
 class _Shorthand(Document):

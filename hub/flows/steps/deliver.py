@@ -107,7 +107,7 @@ def compile_step(config: Config, context: StepContext) -> Deliver | None:
         known = context.roles.connector(info).manifest.operations
         if config.operation not in known:
             context.problem(
-                "operation-unknown",
+                "unknown-operation",
                 f"{info.connector} has no operation {config.operation!r}",
                 f"one of: {', '.join(sorted(known))}",
                 "operation",

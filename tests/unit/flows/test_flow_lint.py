@@ -65,7 +65,7 @@ def loaded(text: str, *others: str, folders: list[Path] | None = None) -> Loaded
         (HEAD + "  - validate: {else: no}\n", "4:15", "step-settings", "`that` is missing"),
         (HEAD + "  - when: {if: record.a, steps: [{stopp: x}]}\n", "4:35", "unknown-step", "stop"),
         (HEAD + "  - deliver: {role: books, key: record.id}\n", "4:14", "step-settings", "`operation` is missing"),
-        (HEAD + "  - deliver: {role: books, operation: invoice.make, key: record.id}\n", "4:39", "operation-unknown", "invoice.create"),
+        (HEAD + "  - deliver: {role: books, operation: invoice.make, key: record.id}\n", "4:39", "unknown-operation", "invoice.create"),
         (HEAD + "  - deliver: {role: warehouse, operation: order.create, key: record.id}\n", "4:21", "role-several", "2 connections"),
         (HEAD + "  - deliver: {role: books, operation: invoice.create, key: 'a b'}\n", "4:", "", ""),
         (HEAD + "  - deliver: {role: books, operation: invoice.create, key: record.id, state: true}\n", "4:78", "operation-state", "state"),

@@ -1,0 +1,60 @@
+"""Lints a project: everything that is wrong with its files, each finding with its place, what was found and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from hub.flows.lint.allow import allowed
+from hub.flows.lint.project import Project, compile_problems
+from hub.flows.lint.rule import RULES
+from hub.mapping import Document, Problem
+
+Finding = Problem
+
+
+def lint(project: Project, *, only: Collection[str] | None = None, strict: bool = False) -> list[Finding]:
+    """All findings, by place. `only` names the files to speak of: the others are what they are read with."""
+    documents = {document.file: document for document in (*project.documents.values(), *project.other_documents)}
+    kept = allowed(_found(project), documents)
+    if not strict:
+        kept = [each for each in kept if each.rule not in RULES.by_id or not RULES.by_id[each.rule].strict]
+    if only is not None:
+        kept = [each for each in kept if each.file in only]
+    return sorted(set(kept), key=lambda each: (each.file, each.line, each.column, each.rule, each.message))
+
+
+def _found(project: Project) -> list[Finding]:
+    found: list[Finding] = []
+    for name in project.mappings.names():
+        project.mappings.get(name)
+    found += project.mappings.problems
+    for view in project.views:
+        found += compile_problems(view.reads)
+        if isinstance(view.document.value, dict):
+            for _, flow_check in RULES.of_flows:
+                found += flow_check(view)
+    for _, project_check in RULES.of_projects:
+        found += project_check(project)
+    for document in (*project.documents.values(), *project.other_documents):
+        for _, document_check in RULES.of_documents:
+            found += document_check(project, document)
+    return found + project.problems
+
+
+def as_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:
+    """Findings for programs: editors, CI."""
+    return [
+        {
+            "file": each.file,
+            "line": each.line,
+            "column": each.column,
+            "rule": each.rule,
+            "message": each.message,
+            "hint": each.hint,
+        }
+        for each in findings
+    ]
+
+
+__all__ = ["Document", "Finding", "as_rows", "lint"]

@@ -1,0 +1,114 @@
+"""Rules about names: those that nothing brings, and those that nothing reads."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from hub.flows.definition import Path
+from hub.flows.lint.reads import Read, Written
+from hub.flows.lint.rule import RULES, Rule
+from hub.flows.lint.scope import Scope, first_scope
+from hub.flows.lint.view import FlowView, StepView
+from hub.mapping import FUNCTIONS, Problem
+
+
+@RULES.in_flow(
+    id="unknown-name",
+    finds="A name in an expression that neither the trigger nor an earlier step brings, or that is there on some ways only: set "
+    "inside one branch of a `when`, and read after it.",
+    place="the name in the expression",
+    why="The run stops with a question each time, in the middle of a working day, for orders that were fine.",
+    mend="Write the name as the hint says, or bring it before: with `set`, `map`, `lookup` or `fetch`, in every branch.",
+    example="""\
+flow: example
+on: {event: invoice.issued}
+steps:
+  - map: invoice
+  - deliver: {role: books, operation: invoice.create, key: invoce.number}
+""",
+)
+def unknown_name(rule: Rule, view: FlowView) -> Iterator[Problem]:
+    first = first_scope(view)
+    for written in view.written.get((), {}).values():
+        yield from _unknown(rule, written, first)
+    for step in view.steps:
+        scope = step.scope
+        for path, written in view.written.get(step.path, {}).items():
+            if scope is not None:
+                yield from _unknown(rule, written, scope)
+                if step.kind == "set":
+                    scope = scope.with_name(str(path[0]))
+
+
+def _unknown(rule: Rule, written: Written, scope: Scope) -> Iterator[Problem]:
+    for read in written.reads:
+        if read.name in scope.names:
+            continue
+        place = written.at(read.node)
+        if read.name in scope.maybe:
+            hint = "bring it on every way, or read it only where it is there"
+            yield rule.at(place, f"{read.name} is there {scope.maybe[read.name]}", hint)
+        elif not scope.open:
+            yield rule.at(place, f"nothing before brings {read.name}", _hint(read, scope))
+
+
+def _hint(read: Read, scope: Scope) -> str:
+    close = difflib.get_close_matches(read.name, sorted(scope.names), 1, 0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    if read.name in FUNCTIONS:
+        return f"a function is called: {FUNCTIONS[read.name].signature}"
+    return f"a text stands in quotes; names here: {', '.join(sorted(scope.names))}"
+
+
+@RULES.in_flow(
+    id="unused-name",
+    finds="A name of `set`, or the `as` of a `lookup`, `fetch`, `call` or `ledger.totals`, that nothing reads. In a mapping: a "
+    "name of `let`.",
+    place="the name: the key in `set` or `let`, the value of `as`",
+    why="Often the step that should read it reads something else; a `fetch` costs a request for nothing.",
+    mend="Read it where it was meant to be read, or take it out.",
+    example="""\
+flow: example
+on: {event: invoice.issued}
+steps:
+  - set: {note: "'Invoice ' + invoice.number"}
+  - map: invoice
+  - deliver: {role: books, operation: invoice.create, key: invoice.number}
+""",
+)
+def unused_name(rule: Rule, view: FlowView) -> Iterator[Problem]:
+    read = _read_by_steps(view)
+    for by_path in view.written.values():
+        for written in by_path.values():
+            read |= written.names
+    for step in view.steps:
+        for name, path in _given(step):
+            if name not in read:
+                place = view.document.key_position(path) if step.kind == "set" else view.document.position(path)
+                yield rule.at(place, f"nothing reads {name}", "take it out, or read it")
+
+
+def _given(step: StepView) -> Iterator[tuple[str, Path]]:
+    if step.kind == "set":
+        yield from ((name, (*step.path, name)) for name in step.settings)
+    elif step.kind in ("lookup", "fetch", "call", "ledger.totals"):
+        name = step.text("as")
+        if name is not None:
+            yield name, (*step.path, "as")
+
+
+def _read_by_steps(view: FlowView) -> set[str]:
+    """What steps read by themselves: the record of a mapping, the order of `order.sync`, the payload of a `deliver`."""
+    found: set[str] = set()
+    for step in view.steps:
+        if step.kind == "map":
+            found |= {mapping.source.rpartition(".")[2] for mapping in view.mappings_of(step)}
+        elif step.kind == "order.sync":
+            found.add("order")
+        elif step.kind == "shipment.record":
+            found.add("shipment")
+        elif step.kind == "deliver" and "body" not in step.settings:
+            found.add("payload")
+    return found

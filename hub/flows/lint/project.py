@@ -1,0 +1,209 @@
+"""What is linted together: flows, mappings and other files, and the connectors that could play their roles."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from hub.connect.manifest import Manifest, ManifestError
+from hub.connect.registry import Registry
+from hub.flows.active import FlowFile
+from hub.flows.context import ConnectionInfo, MappingFolder, Roles
+from hub.flows.definition import CORE_EVENTS, ReadFlow, emitted_in, read_flow
+from hub.flows.lint.view import FlowView
+from hub.flows.steps import KINDS
+from hub.mapping import Document, Problem, SourceError, load_document
+from hub.mapping.syntax import Refusal, parse
+
+
+@dataclass
+class Project:
+    """Files that belong together. `bound` are the connections that are there: a role that none of them plays is tried
+    with every connector that can play it."""
+
+    flows: Sequence[FlowFile]
+    mappings: MappingFolder
+    registry: Registry
+    bound: Sequence[ConnectionInfo] = ()
+    #: files beside them, tests and `connections.yaml`, by the name that is shown
+    others: Mapping[str, str] = field(default_factory=dict)
+    #: the flows that have a test beside them, by file name
+    tested: frozenset[str] = frozenset()
+    #: what could not be read
+    problems: list[Problem] = field(default_factory=list)
+
+    @cached_property
+    def documents(self) -> dict[str, Document]:
+        """The flows that are sound YAML, by file."""
+        found = {}
+        for file in self.flows:
+            document = self._document(file.text, file.file)
+            if document is not None:
+                found[file.file] = document
+        return found
+
+    @cached_property
+    def other_documents(self) -> list[Document]:
+        """The mappings and the files beside that are sound YAML."""
+        found = [self._document(text, self.mappings.file(name)) for name, text in self.mappings.texts.items()]
+        found += [self._document(text, file) for file, text in self.others.items()]
+        return [document for document in found if document is not None]
+
+    def _document(self, text: str, file: str) -> Document | None:
+        try:
+            return load_document(text, file)
+        except SourceError as error:
+            self.problems.append(error.problem)
+            return None
+
+    @cached_property
+    def views(self) -> list[FlowView]:
+        """The flows that can be looked at. What their steps refuse is in `reads`."""
+        emitted = [emitted_in(document.value) for document in self.documents.values()]
+        events = CORE_EVENTS.union(*emitted)
+        found = []
+        for file in self.flows:
+            document = self.documents.get(file.file)
+            if document is None:
+                continue
+            reads = [
+                read_flow(document, file.text, roles, self.mappings, KINDS, events)
+                for roles in self.castings(set(_roles(document.value)))
+            ]
+            found.append(FlowView(file.name, tuple(reads), self))
+        return found
+
+    def emitted_names(self, event: str) -> tuple[set[str], bool]:
+        """The names that an event of flows brings, and whether it may bring more: what is emitted is not written out."""
+        subject, names, is_open = event.partition(".")[0], set[str](), False
+        for record in self._emitted.get(event, ()):
+            keys = _object_keys(record)
+            if keys is None:
+                names, is_open = names | {subject}, True
+            else:
+                names |= keys if subject in keys else {subject}
+        return names or {subject}, is_open
+
+    @cached_property
+    def _emitted(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for document in self.documents.values():
+            for emit in _settings_of("emit", document.value):
+                if isinstance(emit.get("event"), str):
+                    found.setdefault(emit["event"], []).append(str(emit.get("record", "record")))
+        return found
+
+    # Roles
+
+    @cached_property
+    def manifests(self) -> dict[str, Manifest]:
+        """The manifests that are sound, by connector."""
+        found = {}
+        for connector in self.registry:
+            try:
+                found[connector.name] = connector.manifest
+            except ManifestError:
+                continue  # said where connectors are checked
+        return found
+
+    @cached_property
+    def bound_roles(self) -> frozenset[str]:
+        """The roles that connections play."""
+        return frozenset(role for info in self.bound for role in info.roles)
+
+    @cached_property
+    def known_roles(self) -> frozenset[str]:
+        """The roles that a connection plays or a connector can play."""
+        return self.bound_roles.union(*(manifest.roles for manifest in self.manifests.values()))
+
+    def players(self, role: str) -> list[ConnectionInfo]:
+        """Who plays a role: its connections, or a stand-in for each connector that can."""
+        if role in self.bound_roles:
+            return [info for info in self.bound if role in info.roles]
+        return [info for info in self._stand_ins if role in self.manifests[info.connector].roles]
+
+    @cached_property
+    def _stand_ins(self) -> list[ConnectionInfo]:
+        free = {
+            name: [role for role in found.roles if role not in self.bound_roles]
+            for name, found in self.manifests.items()
+        }
+        return [
+            ConnectionInfo(-number, name, name, "observe", None, {}, tuple(roles))
+            for number, (name, roles) in enumerate(free.items(), 1)
+            if roles
+        ]
+
+    def manifest(self, info: ConnectionInfo) -> Manifest | None:
+        return self.manifests.get(info.connector)
+
+    @cached_property
+    def roles(self) -> Roles:
+        """All connections, and all stand-ins: for questions about one of them."""
+        return Roles({info.id: info for info in (*self.bound, *self._stand_ins)}, self.registry)
+
+    def castings(self, roles: Iterable[str]) -> Iterator[Roles]:
+        """The roles of one flow, played by one connector each, as often as the role with the most connectors needs."""
+        players = {role: self.players(role) for role in sorted(roles) if role not in self.bound_roles}
+        for turn in range(max((len(each) for each in players.values()), default=1) or 1):
+            chosen: dict[int, list[str]] = {}
+            for role, each in players.items():
+                if each:
+                    chosen.setdefault(each[turn % len(each)].id, []).append(role)
+            by_id = {info.id: info for info in self._stand_ins}
+            stand_ins = [_playing(by_id[id_], tuple(playing)) for id_, playing in chosen.items()]
+            yield Roles({info.id: info for info in (*self.bound, *stand_ins)}, self.registry)
+
+
+def compile_problems(reads: Sequence[ReadFlow]) -> list[Problem]:
+    """What the steps of a flow refuse. With several choices of connectors only what each of them gives: a role that
+    nobody plays yet may still go to the one that can."""
+    if len(reads) == 1:
+        return reads[0].problems
+    found = [{(each.file, each.line, each.column, each.rule): each for each in read.problems} for read in reads]
+    return [problem for key, problem in found[0].items() if all(key in others for others in found[1:])]
+
+
+def _playing(info: ConnectionInfo, roles: tuple[str, ...]) -> ConnectionInfo:
+    return ConnectionInfo(info.id, info.name, info.connector, info.mode, info.go_live_at, info.settings, roles)
+
+
+def _roles(value: Any) -> Iterator[str]:
+    """Every role that a flow names."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("role", "connections") and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _roles(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _roles(inner)
+
+
+def _settings_of(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
+    """The settings of every step of a kind."""
+    if isinstance(value, dict):
+        found = value.get(kind)
+        if isinstance(found, dict):
+            yield found
+        for inner in value.values():
+            yield from _settings_of(kind, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _settings_of(kind, inner)
+
+
+def _object_keys(text: str) -> set[str] | None:
+    """The keys of an expression that is an object written out; None when it is something else."""
+    try:
+        tree = parse(text)
+    except Refusal:
+        return None
+    if not isinstance(tree, ast.Dict):
+        return None
+    keys = {key.value if isinstance(key, ast.Constant) else None for key in tree.keys}
+    return {key for key in keys if isinstance(key, str)} if all(isinstance(key, str) for key in keys) else None
