@@ -100,7 +100,6 @@ class _Builder:
         if not isinstance(tree, dict) or RESERVED & tree.keys():
             self._problem(("map",), "shape", "map: holds the fields of the target record")
             return None
-        self._allow(value.get("allow"))
         body: list[ast.stmt] = []
         names = self._tables(value.get("tables"), self.names, body)
         names = self._let(value.get("let"), ("let",), names, body)
@@ -242,18 +241,6 @@ class _Builder:
         if isinstance(value, list):
             return ast.List([self._data(item) for item in value], ast.Load())
         return self.assembly.constant(value)
-
-    def _allow(self, value: Any) -> None:
-        """`allow: {rule: reason}` silences rules of `hub lint`; each with its reason."""
-        if value is None:
-            return
-        if not isinstance(value, dict):
-            self._problem(("allow",), "shape", "allow: holds rules, each with the reason why it may be broken here")
-            return
-        for rule, reason in value.items():
-            if not isinstance(reason, str) or not reason.strip():
-                hint = "say why: allow: {rule: reason}"
-                self._problem(("allow", rule), "reason", f"allow: {rule} has no reason", hint, key=True)
 
     def _let(self, value: Any, path: Path, names: Names, body: list[ast.stmt]) -> Names:
         """Binds the names of a `let:`, each of which sees those before it."""

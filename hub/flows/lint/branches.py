@@ -8,6 +8,7 @@ from hub.flows.definition import Path
 from hub.flows.lint.rule import RULES, Rule
 from hub.flows.lint.view import FlowView
 from hub.mapping import Problem
+from hub.records.schema import Kind
 
 
 @RULES.in_flow(
@@ -65,10 +66,11 @@ def unhandled_branch(rule: Rule, view: FlowView) -> Iterator[Problem]:
         written = view.expression(step, "on")
         if "else" in step.settings or not isinstance(cases, dict) or written is None:
             continue
-        possible = view.choices(step, "on")
-        if possible is None:
-            yield rule.at(view.at_name(step), f"{written.text} may be something else", "add an `else`")
-            continue
+        type_ = view.type_of(step, "on")
+        possible = ["true", "false"] if type_.kind is Kind.BOOL else list(type_.choices)
         missing = [each for each in possible if each not in cases]
         if missing:
             yield rule.at(view.at_name(step), f"no case for {', '.join(missing)}", "add them, or an `else`")
+        elif type_.maybe_null or not possible:
+            what = "null" if possible else "something else"
+            yield rule.at(view.at_name(step), f"{written.text} may be {what}", "add an `else`")

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from hub.flows.lint.allow import allowed
-from hub.flows.lint.project import Project, compile_problems
+from hub.flows.lint.project import Project, in_each
 from hub.flows.lint.rule import RULES
-from hub.mapping import Document, Problem
+from hub.flows.lint.typed import flow_problems, mapping_problems
+from hub.mapping import Problem
 
 Finding = Problem
 
@@ -16,7 +17,7 @@ Finding = Problem
 def lint(project: Project, *, only: Collection[str] | None = None, strict: bool = False) -> list[Finding]:
     """All findings, by place. `only` names the files to speak of: the others are what they are read with."""
     documents = {document.file: document for document in (*project.documents.values(), *project.other_documents)}
-    kept = allowed(_found(project), documents)
+    kept = allowed(_found(project, only), documents)
     if not strict:
         kept = [each for each in kept if each.rule not in RULES.by_id or not RULES.by_id[each.rule].strict]
     if only is not None:
@@ -24,14 +25,17 @@ def lint(project: Project, *, only: Collection[str] | None = None, strict: bool 
     return sorted(set(kept), key=lambda each: (each.file, each.line, each.column, each.rule, each.message))
 
 
-def _found(project: Project) -> list[Finding]:
+def _found(project: Project, only: Collection[str] | None) -> list[Finding]:
     found: list[Finding] = []
     for name in project.mappings.names():
-        project.mappings.get(name)
+        mapping = project.mappings.get(name)
+        if mapping is not None and (only is None or mapping.document.file in only):
+            found += mapping_problems(project, mapping)
     found += project.mappings.problems
     for view in project.views:
-        found += compile_problems(view.reads)
+        found += in_each(read.problems for read in view.reads)
         if isinstance(view.document.value, dict):
+            found += flow_problems(view)
             for _, flow_check in RULES.of_flows:
                 found += flow_check(view)
     for _, project_check in RULES.of_projects:
@@ -55,6 +59,3 @@ def as_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:
         }
         for each in findings
     ]
-
-
-__all__ = ["Document", "Finding", "as_rows", "lint"]

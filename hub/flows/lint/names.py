@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from typing import Any
 
 from hub.flows.definition import Path
+from hub.flows.lint.project import Project
 from hub.flows.lint.reads import Read, Written
 from hub.flows.lint.rule import RULES, Rule
-from hub.flows.lint.scope import Scope, first_scope
+from hub.flows.lint.scope import Name, Scope, first_scope
 from hub.flows.lint.view import FlowView, StepView
-from hub.mapping import FUNCTIONS, Problem
+from hub.mapping import FUNCTIONS, Document, Problem
 
 
 @RULES.in_flow(
     id="unknown-name",
-    finds="A name in an expression that neither the trigger nor an earlier step brings, or that is there on some ways only: set "
-    "inside one branch of a `when`, and read after it.",
+    finds="A name in an expression that neither the trigger nor an earlier step brings.",
     place="the name in the expression",
     why="The run stops with a question each time, in the middle of a working day, for orders that were fine.",
-    mend="Write the name as the hint says, or bring it before: with `set`, `map`, `lookup` or `fetch`, in every branch.",
+    mend="Write the name as the hint says, or bring it before: with `set`, `map`, `lookup` or `fetch`.",
     example="""\
 flow: example
 on: {event: invoice.issued}
@@ -38,19 +39,13 @@ def unknown_name(rule: Rule, view: FlowView) -> Iterator[Problem]:
             if scope is not None:
                 yield from _unknown(rule, written, scope)
                 if step.kind == "set":
-                    scope = scope.with_name(str(path[0]))
+                    scope = scope.binding(Name(str(path[0])))
 
 
 def _unknown(rule: Rule, written: Written, scope: Scope) -> Iterator[Problem]:
     for read in written.reads:
-        if read.name in scope.names:
-            continue
-        place = written.at(read.node)
-        if read.name in scope.maybe:
-            hint = "bring it on every way, or read it only where it is there"
-            yield rule.at(place, f"{read.name} is there {scope.maybe[read.name]}", hint)
-        elif not scope.open:
-            yield rule.at(place, f"nothing before brings {read.name}", _hint(read, scope))
+        if read.name not in scope.names and not scope.open:
+            yield rule.at(written.at(read.node), f"nothing before brings {read.name}", _hint(read, scope))
 
 
 def _hint(read: Read, scope: Scope) -> str:
@@ -112,3 +107,43 @@ def _read_by_steps(view: FlowView) -> set[str]:
         elif step.kind == "deliver" and "body" not in step.settings:
             found.add("payload")
     return found
+
+
+def unused_let(project: Project, document: Document) -> Iterator[Problem]:
+    """The names of every `let` of a mapping that no expression reads."""
+    value = document.value
+    if not isinstance(value, dict) or "mapping" not in value:
+        return
+    read: set[str] = set()
+    for text in _expressions({"let": value.get("let"), "map": value.get("map")}):
+        read |= Written(text, document.position(())).sound_names()
+    for path in _lets(value, ()):
+        if path[-1] not in read:
+            yield unused_name.at(document.key_position(path), f"nothing reads {path[-1]}", "take it out, or read it")
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key != "as":
+                yield from _expressions(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _expressions(inner)
+
+
+def _lets(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "let" and isinstance(inner, dict):
+                yield from ((*path, key, name) for name in inner)
+            elif key != "tables":
+                yield from _lets(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _lets(inner, (*path, index))
+
+
+RULES.of_documents.append((unused_name, unused_let))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +12,15 @@ from hub.connect.manifest import Manifest, ManifestError
 from hub.connect.registry import Registry
 from hub.flows.active import FlowFile
 from hub.flows.context import ConnectionInfo, MappingFolder, Roles
-from hub.flows.definition import CORE_EVENTS, ReadFlow, emitted_in, read_flow
+from hub.flows.definition import CORE_EVENTS, emitted_in, read_flow
+from hub.flows.lint.scope import record_types
 from hub.flows.lint.view import FlowView
 from hub.flows.steps import KINDS
 from hub.mapping import Document, Problem, SourceError, load_document
+from hub.mapping.schema_file import SchemaErrors
 from hub.mapping.syntax import Refusal, parse
+from hub.records.joins import join_all
+from hub.records.schema import ANY, Type
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Project:
     tested: frozenset[str] = frozenset()
     #: what could not be read
     problems: list[Problem] = field(default_factory=list)
+    _schemas: dict[str, Type] = field(default_factory=dict)
 
     @cached_property
     def documents(self) -> dict[str, Document]:
@@ -73,8 +78,18 @@ class Project:
                 read_flow(document, file.text, roles, self.mappings, KINDS, events)
                 for roles in self.castings(set(_roles(document.value)))
             ]
-            found.append(FlowView(file.name, tuple(reads), self))
+            view = FlowView(file.name, tuple(reads), self)
+            found.append(replace(view, record=join_all(record_types(view))))
         return found
+
+    def schema(self, kind: str) -> Type:
+        """What a kind of record looks like, `shopify.order` or `invoice`; `any` where nobody described it."""
+        if kind not in self._schemas:
+            try:
+                self._schemas[kind] = self.registry.schema(kind) or ANY
+            except (ManifestError, SchemaErrors):
+                self._schemas[kind] = ANY  # said where connectors are checked
+        return self._schemas[kind]
 
     def emitted_names(self, event: str) -> tuple[set[str], bool]:
         """The names that an event of flows brings, and whether it may bring more: what is emitted is not written out."""
@@ -158,13 +173,13 @@ class Project:
             yield Roles({info.id: info for info in (*self.bound, *stand_ins)}, self.registry)
 
 
-def compile_problems(reads: Sequence[ReadFlow]) -> list[Problem]:
-    """What the steps of a flow refuse. With several choices of connectors only what each of them gives: a role that
-    nobody plays yet may still go to the one that can."""
-    if len(reads) == 1:
-        return reads[0].problems
-    found = [{(each.file, each.line, each.column, each.rule): each for each in read.problems} for read in reads]
-    return [problem for key, problem in found[0].items() if all(key in others for others in found[1:])]
+def in_each(choices: Iterable[Iterable[Problem]]) -> list[Problem]:
+    """The problems that are there whichever connector plays a role: one that nobody plays yet may still go to the
+    connector that can."""
+    first, *others = [
+        {(each.file, each.line, each.column, each.rule): each for each in problems} for problems in choices
+    ]
+    return [problem for place, problem in first.items() if all(place in other for other in others)]
 
 
 def _playing(info: ConnectionInfo, roles: tuple[str, ...]) -> ConnectionInfo:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from hub.mapping.expression import compile_expression
 from hub.mapping.source import Position, SourceError
-from hub.mapping.syntax import Spans, parse
+from hub.mapping.syntax import Refusal, Spans, parse
 
 _WORDS = frozenset({"null", "true", "false"})
 #: functions whose value may be null although none of their arguments is
@@ -44,6 +44,13 @@ class Written:
     @cached_property
     def names(self) -> frozenset[str]:
         return frozenset(read.name for read in self.reads)
+
+    def sound_names(self) -> frozenset[str]:
+        """Its free names; none when it is no expression."""
+        try:
+            return self.names
+        except Refusal:
+            return frozenset()
 
     @cached_property
     def calls(self) -> frozenset[str]:

@@ -4,7 +4,6 @@ It stands on the file as it is written, so that a flow that does not compile is 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,10 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from hub.flows.definition import On, Path, ReadFlow
 from hub.flows.lint.reads import Written
-from hub.flows.lint.scope import Name, Scope, first_scope, sources_of, step_names
+from hub.flows.lint.scope import (
+    CONNECTION,
+    Name,
+    Scope,
+    Sources,
+    first_scope,
+    item_of,
+    record_types,
+    sources_of,
+    step_names,
+    type_of,
+)
 from hub.flows.steps.map import Map
 from hub.mapping import Document, Position
 from hub.mapping import Mapping as RecordMapping
+from hub.records.joins import join_all
+from hub.records.schema import ANY, Type
 
 if TYPE_CHECKING:
     from hub.flows.lint.project import Project
@@ -49,6 +61,8 @@ class FlowView:
     #: as it was read with each choice of connectors for the roles that nobody plays yet; at least one
     reads: tuple[ReadFlow, ...]
     project: Project
+    #: what the record of its trigger looks like
+    record: Type = ANY
 
     @property
     def document(self) -> Document:
@@ -59,8 +73,10 @@ class FlowView:
         return self.reads[0].on
 
     @property
-    def file(self) -> str:
-        return self.document.file
+    def variants(self) -> list[FlowView]:
+        """The flow once for each shape that its record can have: one for each connector that may bring it."""
+        types = record_types(self)
+        return [self] if len(types) == 1 else [replace(self, record=type_) for type_ in types]
 
     @property
     def flow_name(self) -> str:
@@ -99,7 +115,8 @@ class FlowView:
     def steps(self) -> tuple[StepView, ...]:
         """All steps, those inside others after them."""
         walk = _Walk(self)
-        walk.through(self.document.value.get("steps"), ("steps",), first_scope(self), (), ())
+        start = first_scope(self).where(self.written.get((), {}).get(("when",)))
+        walk.through(self.document.value.get("steps"), ("steps",), start, (), ())
         return tuple(walk.found)
 
     def of_kind(self, *kinds: str) -> Iterator[StepView]:
@@ -121,17 +138,10 @@ class FlowView:
         """Where the name of a step stands."""
         return self.document.key_position(step.path)
 
-    def choices(self, step: StepView, *path: str | int) -> list[str] | None:
-        """All that the value of an expression can be, as texts; None when it is not known, or anything."""
-        return None
-
-    def nullable_part(self, step: StepView, *path: str | int) -> ast.expr | None:
-        """The expression, when it is a name or a field that may be null."""
+    def type_of(self, step: StepView, *path: str | int) -> Type:
+        """What an expression of a step gives; `any` when it is not known."""
         written = self.expression(step, *path)
-        if written is None or step.scope is None or not isinstance(written.tree, ast.Name):
-            return None
-        name = step.scope.names.get(written.tree.id)
-        return written.tree if name is not None and name.nullable else None
+        return ANY if written is None or step.scope is None else type_of(written, step.scope)
 
     @cached_property
     def roles(self) -> tuple[tuple[str, Position], ...]:
@@ -186,8 +196,8 @@ class _Walk:
             return self.for_each(step, scope)
         if scope is None:
             return None
-        if step.kind == "validate" and self.holds(step, "that") is False:
-            return None
+        if step.kind == "validate":
+            return None if self.holds(step, "that") is False else scope.where(self.view.expression(step, "that"))
         return scope.binding(*step_names(self.view, step, scope))
 
     def holds(self, step: StepView, name: str) -> bool | None:
@@ -197,12 +207,13 @@ class _Walk:
         return bool(value) if constant else None
 
     def when(self, step: StepView, scope: Scope | None) -> Scope | None:
-        holds = self.holds(step, "if")
+        holds, condition = self.holds(step, "if"), self.view.expression(step, "if")
         if "steps" not in step.settings:
-            return None if holds is False else scope
+            return None if holds is False or scope is None else scope.where(condition)
         ways = []
-        for name, reached in (("steps", holds is not False), ("else", holds is not True)):
-            ways.append(self.branch(step, (name,), scope if reached else None))
+        for name, way in (("steps", True), ("else", False)):
+            reached = scope is not None and holds in (way, None)
+            ways.append(self.branch(step, (name,), scope.where(condition, holds=way) if scope and reached else None))
         return _together(ways)
 
     def switch(self, step: StepView, scope: Scope | None) -> Scope | None:
@@ -230,27 +241,33 @@ class _Walk:
         inner = scope
         if scope is not None:
             written = self.view.expression(step, "in")
-            sources = frozenset({step.path}) | (sources_of(written, scope) if written is not None else frozenset())
-            name = step.text("as") or "item"
-            inner = scope.binding(Name(name, sources, (*step.path, "as")))
+            sources: Sources = frozenset({step.path})
+            item = CONNECTION if "connections" in step.settings else ANY
+            if written is not None:
+                sources, item = sources | sources_of(written, scope), item_of(type_of(written, scope))
+            inner = scope.binding(Name(step.text("as") or "item", item, sources))
         after = self.through(
             step.settings.get("steps"), (*step.path, "steps"), inner, step.branches, (*step.loops, step.path)
         )
         if scope is None or after is None:
             return scope
-        return scope.perhaps({name: "only inside `for_each`" for name in after.names if name not in scope.names})
+        return scope.binding(*(each.perhaps() for name, each in after.names.items() if name not in scope.names))
 
 
 def _together(ways: list[Scope | None]) -> Scope | None:
-    """What may be read after several ways: what all that come here bring."""
-    open_ways = [way for way in ways if way is not None]
-    if not open_ways:
+    """What may be read after several ways; a name that only some of them bring is null on the others."""
+    taken = [way for way in ways if way is not None]
+    if not taken:
         return None
-    first = open_ways[0]
-    common = {name: one for name, one in first.names.items() if all(name in way.names for way in open_ways)}
-    lost = {
-        name: "only on some of the ways that lead here" for way in open_ways for name in way.names if name not in common
+    names: dict[str, Name] = {}
+    for name in dict.fromkeys(name for way in taken for name in way.names):
+        found = [way.names[name] for way in taken if name in way.names]
+        one = found[0]
+        if any(each is not one for each in found):
+            sources = one.sources.union(*(each.sources for each in found))
+            one = Name(name, join_all(each.type for each in found), sources)
+        names[name] = one if len(found) == len(taken) else one.perhaps()
+    facts = {
+        path: type_ for path, type_ in taken[0].facts.items() if all(way.facts.get(path) == type_ for way in taken)
     }
-    return replace(first, names=common).perhaps(
-        {**lost, **{k: v for way in open_ways for k, v in way.maybe.items() if k not in common}}
-    )
+    return replace(taken[0], names=names, facts=facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from hub.flows.lint.rule import RULES, Rule
 from hub.flows.lint.scope import CLOCK, CLOCKS, Scope, sources_of
 from hub.flows.lint.view import FlowView, StepView
 from hub.mapping import Problem
+from hub.records.schema import Kind
 
 #: retries beyond these are no limit: nobody waits for the answer any more
 MOST_ATTEMPTS = 100
@@ -46,7 +48,7 @@ def write_without_key(rule: Rule, view: FlowView) -> Iterator[Problem]:
 
 def _key(rule: Rule, view: FlowView, step: StepView, key: Written, scope: Scope) -> Iterator[Problem]:
     sources = sources_of(key, scope)
-    null = key.null_part or view.nullable_part(step, "key")
+    null = _null(view, step, key)
     if sources >= CLOCK:
         yield rule.at(_clock(key, scope), "the key is another each time that it is computed", "name the record")
     elif not sources:
@@ -59,6 +61,14 @@ def _key(rule: Rule, view: FlowView, step: StepView, key: Written, scope: Scope)
         outside = [loop for loop in step.loops if loop not in sources]
         if outside and not _by_connection(view, step, outside):
             yield rule.at(key.position, "the key is the same for every item of the `for_each`", "name the item too")
+
+
+def _null(view: FlowView, step: StepView, key: Written) -> ast.expr | None:
+    """The part of a key that may be null."""
+    type_ = view.type_of(step, "key")
+    if type_.nullable:
+        return key.null_part or key.tree
+    return key.null_part if type_.kind is Kind.ANY else None
 
 
 def _clock(key: Written, scope: Scope) -> Any:
@@ -186,7 +196,7 @@ def duplicate_write(rule: Rule, project: Any) -> Iterator[Problem]:
             first = next((each for each in seen.get(place, ()) if _both(*each, view, step)), None)
             seen.setdefault(place, []).append((view, step))
             if first is not None:
-                other = "this flow" if first[0] is view else first[0].file
+                other = "this flow" if first[0] is view else first[0].document.file
                 line = first[0].at(first[1], "key").line
                 yield rule.at(
                     key.position, f"{other} writes {operation} with this key too, in line {line}", "keep one of them"

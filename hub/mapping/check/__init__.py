@@ -6,7 +6,7 @@ checked = check_expression("invoice.totl", position, scope)              # -> Ch
 scope.with_name("total", checked.type)                                   # what `as:` and `let:` bring in
 scope.where("invoice.total_tax != null")                                 # inside a `when:`; `holds=False`: after it
 Scope(names, fields_of="record")                                         # any other name is a field of `record`
-check_mapping(document, source_type, target_type, names)                 # -> [Problem], those of `allow:` left out
+check_mapping(document, source_type, target_type, names)                 # -> [Problem]
 ```
 
 `any` is what is not known: nothing is said about it. Problems have the file, line and column of the sub-expression that is

@@ -24,7 +24,7 @@ def check_mapping(
     file: str = "",
 ) -> list[Problem]:
     """What is wrong with a mapping that compiles. `source` is the record it reads and `target` what it makes (None: not
-    described); `names` are those the caller gives (`settings`). Rules that it allows itself (`allow:`) are left out."""
+    described); `names` are those the caller gives (`settings`)."""
     document = load_document(mapping, file) if isinstance(mapping, str) else mapping
     value = document.value
     if not isinstance(value, dict) or not isinstance(value.get("map"), dict):
@@ -33,10 +33,7 @@ def check_mapping(
     known = {"record": source or ANY, **tables_of(value.get("tables")), **(names or {})}
     scope = checker.let(value.get("let"), ("let",), Scope(known, "record" if source is not None else None))
     checker.node(value["map"], ("map",), scope, target or ANY, "the target")
-    allowed = value.get("allow")
-    silent = frozenset(allowed) if isinstance(allowed, dict) else frozenset()
-    found = {each: None for each in checker.problems if each.rule not in silent}
-    return sorted(found, key=lambda each: (each.line, each.column))
+    return sorted(set(checker.problems), key=lambda each: (each.line, each.column))
 
 
 class _Checker:

@@ -17,6 +17,7 @@ from hub.flows.lint import Finding, as_rows
 from hub.flows.lint import lint as lint_project
 from hub.flows.lint.sources import Sources, read_paths, sort_files
 from hub.mapping import Problem
+from hub.mapping.schema_file import SchemaErrors
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.setup import check_ready
 from hub.workers.settings import Settings
@@ -108,7 +109,7 @@ def _checked(registry: Registry, sources: Sources, given: bool) -> list[Connecto
 def _problems_of(connector: Connector) -> list[Finding]:
     try:
         connector.check()
-    except ManifestError as error:
+    except (ManifestError, SchemaErrors) as error:
         return error.problems
     except BrokenConnector as error:
         return [Problem(f"connectors/{connector.name}/connector.yaml", 1, 1, "code", str(error))]
