@@ -53,7 +53,13 @@ class Project:
     @cached_property
     def other_documents(self) -> list[Document]:
         """The mappings and the files beside that are sound YAML."""
-        found = [self._document(text, self.mappings.file(name)) for name, text in self.mappings.texts.items()]
+        found: list[Document | None] = []
+        for name in self.mappings.names():
+            mapping = self.mappings.get(name)
+            if mapping is not None:
+                found.append(mapping.document)
+            elif name in self.mappings.texts:
+                found.append(self._document(self.mappings.texts[name], self.mappings.file(name)))
         found += [self._document(text, file) for file, text in self.others.items()]
         return [document for document in found if document is not None]
 

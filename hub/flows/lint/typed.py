@@ -40,7 +40,7 @@ UNKNOWN_FIELD = RULES.declare(
         id="unknown-field",
         finds="A field that a described record does not have, where an expression reads it, or that a mapping makes and its target "
         "does not have.",
-        place="where it is read, the path that ends in the field, from its first name on; where it is made, its key",
+        place="the field's name, where it is read; its key, where it is made",
         why="It reads as null for ever: the customer's number is simply missing from each invoice.",
         mend="Write the field as the hint says. If the system sends it and nobody described it, add it to the connector's schema.",
         example=_order_mapping("number: legacyResourceID"),
