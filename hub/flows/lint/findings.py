@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from hub.flows.lint.allow import allowed
@@ -38,12 +38,24 @@ def _found(project: Project, only: Collection[str] | None) -> list[Finding]:
             found += flow_problems(view)
             for _, flow_check in RULES.of_flows:
                 found += flow_check(view)
+    found += _same_names(project)
     for _, project_check in RULES.of_projects:
         found += project_check(project)
     for document in (*project.documents.values(), *project.other_documents):
         for _, document_check in RULES.of_documents:
             found += document_check(project, document)
     return found + project.problems
+
+
+def _same_names(project: Project) -> Iterator[Finding]:
+    """Flows of one name, of which only the first would be loaded."""
+    first: dict[str, str] = {}
+    for view in project.views:
+        file = view.document.file
+        if first.setdefault(view.flow_name, file) != file:
+            place = view.document.position(("flow",))
+            message = f"{view.flow_name!r} is the name of {first[view.flow_name]} too"
+            yield Problem(place.file, place.line, place.column, "flow-name", message, "give it a name of its own")
 
 
 def as_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from hub.flows.definition import Path
 from hub.flows.lint.project import Project
 from hub.flows.lint.reads import Read, Written
 from hub.flows.lint.rule import RULES, Rule
-from hub.flows.lint.scope import Name, Scope, first_scope
+from hub.flows.lint.scope import Name, Scope
 from hub.flows.lint.view import FlowView, StepView
 from hub.mapping import FUNCTIONS, Document, Problem
 
@@ -30,9 +30,8 @@ steps:
 """,
 )
 def unknown_name(rule: Rule, view: FlowView) -> Iterator[Problem]:
-    first = first_scope(view)
-    for written in view.written.get((), {}).values():
-        yield from _unknown(rule, written, first)
+    for _, written, top in view.top:
+        yield from _unknown(rule, written, top)
     for step in view.steps:
         scope = step.scope
         for path, written in view.written.get(step.path, {}).items():

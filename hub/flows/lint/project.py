@@ -10,11 +10,11 @@ from typing import Any
 
 from hub.connect.manifest import Manifest, ManifestError
 from hub.connect.registry import Registry
-from hub.flows.active import FlowFile
 from hub.flows.context import ConnectionInfo, MappingFolder, Roles
-from hub.flows.definition import CORE_EVENTS, emitted_in, read_flow
+from hub.flows.definition import CORE_EVENTS, FlowErrors, read_flow
 from hub.flows.lint.scope import record_types
 from hub.flows.lint.view import FlowView
+from hub.flows.source import FlowFile, emitted, sub_flows, written_steps
 from hub.flows.steps import KINDS
 from hub.mapping import Document, Problem, SourceError, load_document
 from hub.mapping.schema_file import SchemaErrors
@@ -45,9 +45,10 @@ class Project:
         """The flows that are sound YAML, by file."""
         found = {}
         for file in self.flows:
-            document = self._document(file.text, file.file)
-            if document is not None:
-                found[file.file] = document
+            try:
+                found[file.file] = file.document
+            except SourceError as error:
+                self.problems.append(error.problem)
         return found
 
     @cached_property
@@ -73,17 +74,20 @@ class Project:
     @cached_property
     def views(self) -> list[FlowView]:
         """The flows that can be looked at. What their steps refuse is in `reads`."""
-        emitted = [emitted_in(document.value) for document in self.documents.values()]
-        events = CORE_EVENTS.union(*emitted)
+        events = CORE_EVENTS.union(*(emitted(file, KINDS) for file in self.flows))
+        callable = sub_flows(self.flows)
         found = []
         for file in self.flows:
-            document = self.documents.get(file.file)
-            if document is None:
+            if file.file not in self.documents:
                 continue
-            reads = [
-                read_flow(document, file.text, roles, self.mappings, KINDS, events)
-                for roles in self.castings(set(_roles(document.value)))
-            ]
+            try:
+                reads = [
+                    read_flow(file, roles, self.mappings, KINDS, events, callable)
+                    for roles in self.castings(set(_roles(file.value)))
+                ]
+            except FlowErrors as error:
+                self.problems += error.problems
+                continue
             view = FlowView(file.name, tuple(reads), self)
             found.append(replace(view, record=join_all(record_types(view))))
         return found
@@ -112,9 +116,10 @@ class Project:
     def _emitted(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for document in self.documents.values():
-            for emit in _settings_of("emit", document.value):
-                if isinstance(emit.get("event"), str):
-                    found.setdefault(emit["event"], []).append(str(emit.get("record", "record")))
+            steps = document.value.get("steps") if isinstance(document.value, dict) else None
+            for name, settings in written_steps(steps, KINDS):
+                if name == "emit" and isinstance(settings.get("event"), str):
+                    found.setdefault(settings["event"], []).append(str(settings.get("record", "record")))
         return found
 
     # Roles
@@ -203,19 +208,6 @@ def _roles(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _roles(inner)
-
-
-def _settings_of(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
-    """The settings of every step of a kind."""
-    if isinstance(value, dict):
-        found = value.get(kind)
-        if isinstance(found, dict):
-            yield found
-        for inner in value.values():
-            yield from _settings_of(kind, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _settings_of(kind, inner)
 
 
 def _object_keys(text: str) -> set[str] | None:

@@ -28,6 +28,8 @@ CLOCKS = frozenset({"now", "today", "clock", "random", "uuid", "uuid4"})
 
 _EVENT = object_of({"name": TEXT, "subject": TEXT})
 CONNECTION = object_of({"id": WHOLE, "name": TEXT, "connector": TEXT})
+#: an item of a loop over connections
+CONNECTED = object_of({"id": WHOLE, "name": TEXT, "connector": TEXT, "settings": OBJECT})
 _SCHEDULE = object_of({"at": text("instant"), "day": text("date"), "since": text("instant").or_null()})
 
 
@@ -81,13 +83,20 @@ def _root(path: str) -> str:
 
 def first_scope(view: FlowView) -> Scope:
     """What the trigger of a flow brings; see `hub.flows.run.start`."""
-    names = [Name("record", view.record), Name("event", _EVENT)]
+    names = [Name("event", _EVENT)]
     on = view.trigger
     if "role" in on:
         names += [Name("connection", CONNECTION, frozenset()), Name("settings", OBJECT, frozenset())]
-    called = on.get("call")
-    if isinstance(called, list):
-        names += [Name(name) for name in called if isinstance(name, str)]
+    if "call" in on:
+        # they are null where the caller has none
+        names += [
+            Name("connection", CONNECTION.or_null(), frozenset()),
+            Name("settings", OBJECT.or_null(), frozenset()),
+        ]
+        called = on["call"]
+        names += [Name(name) for name in called if isinstance(name, str)] if isinstance(called, list) else []
+    else:
+        names.append(Name("record", view.record))
     event = on.get("event")
     is_open = not on
     if isinstance(event, str) and event in CORE_EVENTS:

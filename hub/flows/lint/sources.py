@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hub.connect.registry import Registry
-from hub.flows.active import FlowFile
 from hub.flows.context import ConnectionInfo, MappingFolder
 from hub.flows.lint.project import Project
+from hub.flows.source import FlowFile
 from hub.mapping import SourceError, load_document
 
 _KEY = re.compile(r"^['\"]?([A-Za-z_]+)['\"]?[ ]*:", re.MULTILINE)

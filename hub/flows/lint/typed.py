@@ -8,7 +8,7 @@ from hub.flows.context import MAPPING_NAMES
 from hub.flows.lint.project import Project, in_each
 from hub.flows.lint.reads import Written
 from hub.flows.lint.rule import RULES, Rule
-from hub.flows.lint.scope import Scope, first_scope, set_name
+from hub.flows.lint.scope import Scope, set_name
 from hub.flows.lint.view import FlowView, StepView
 from hub.mapping import Mapping as RecordMapping
 from hub.mapping import Problem
@@ -153,9 +153,8 @@ def flow_problems(view: FlowView) -> list[Problem]:
 
 
 def _flow_problems(view: FlowView) -> Iterator[Problem]:
-    first = first_scope(view)
-    for path, written in view.written.get((), {}).items():
-        yield from _check(written, first, condition=path == ("when",))
+    for name, written, scope in view.top:
+        yield from _check(written, scope, condition=name == "when")
     for step in view.steps:
         if step.scope is not None:
             yield from _step_problems(view, step, step.scope)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hub.flows.definition import On, Path, ReadFlow
 from hub.flows.lint.reads import Written
 from hub.flows.lint.scope import (
-    CONNECTION,
+    CONNECTED,
     Name,
     Scope,
     Sources,
@@ -81,7 +81,7 @@ class FlowView:
     @property
     def flow_name(self) -> str:
         """The name that it says it has."""
-        return str(self.document.value.get("flow"))
+        return str(self.document.value.get("flow", self.name))
 
     @cached_property
     def trigger(self) -> Mapping[str, Any]:
@@ -111,13 +111,25 @@ class FlowView:
         """One expression of a step, where it is there and sound."""
         return self.written.get(step.path, {}).get(path)
 
-    @cached_property
+    @property
     def steps(self) -> tuple[StepView, ...]:
         """All steps, those inside others after them."""
+        return self._walked[0]
+
+    @cached_property
+    def top(self) -> list[tuple[str, Written, Scope]]:
+        """Its expressions that belong to no step, `when` and `returns`, with what each may read."""
+        scopes = {"when": first_scope(self), "returns": self._walked[1]}
+        found = ((str(path[0]), written) for path, written in self.written.get((), {}).items())
+        return [(name, written, scope) for name, written in found if (scope := scopes.get(name)) is not None]
+
+    @cached_property
+    def _walked(self) -> tuple[tuple[StepView, ...], Scope | None]:
+        """Its steps, and what may be read behind them."""
         walk = _Walk(self)
         start = first_scope(self).where(self.written.get((), {}).get(("when",)))
-        walk.through(self.document.value.get("steps"), ("steps",), start, (), ())
-        return tuple(walk.found)
+        end = walk.through(self.document.value.get("steps"), ("steps",), start, (), ())
+        return tuple(walk.found), end
 
     def of_kind(self, *kinds: str) -> Iterator[StepView]:
         return (step for step in self.steps if step.kind in kinds)
@@ -242,16 +254,17 @@ class _Walk:
         if scope is not None:
             written = self.view.expression(step, "in")
             sources: Sources = frozenset({step.path})
-            item = CONNECTION if "connections" in step.settings else ANY
+            item = CONNECTED if "connections" in step.settings else ANY
             if written is not None:
                 sources, item = sources | sources_of(written, scope), item_of(type_of(written, scope))
-            inner = scope.binding(Name(step.text("as") or "item", item, sources))
+            inner = scope.binding(Name(step.text("as") or "", item, sources))
         after = self.through(
             step.settings.get("steps"), (*step.path, "steps"), inner, step.branches, (*step.loops, step.path)
         )
         if scope is None or after is None:
             return scope
-        return scope.binding(*(each.perhaps() for name, each in after.names.items() if name not in scope.names))
+        brought = after.names.keys() - scope.names.keys() - {step.text("as")}
+        return scope.binding(*(after.names[name].perhaps() for name in sorted(brought)))
 
 
 def _together(ways: list[Scope | None]) -> Scope | None:

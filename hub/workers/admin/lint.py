@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import BrokenConnector, Connector, Registry, shipped
 from hub.db.engine import Database
-from hub.flows.active import FlowFile, flow_files
+from hub.flows.active import flow_files
 from hub.flows.context import ConnectionInfo, load_roles
 from hub.flows.lint import Finding, as_rows
 from hub.flows.lint import lint as lint_project
 from hub.flows.lint.sources import Sources, read_paths, sort_files
+from hub.flows.source import FlowFile
 from hub.mapping import Problem
 from hub.mapping.schema_file import SchemaErrors
 from hub.workers.admin.errors import AdminError
