@@ -16,6 +16,8 @@ _PARTS = (
     ("mappings.md", "functions", "hub.mapping:functions_markdown"),
     ("flows.md", "events", "hub.flows.reference:events_markdown"),
     ("flows.md", "steps", "hub.flows.reference:steps_markdown"),
+    ("lint.md", "rules", "hub.flows.lint.reference:rules_markdown"),
+    ("lint.md", "refusals", "hub.flows.lint.reference:refusals_markdown"),
 )
 #: whole files, what they show, and where they are made
 _FILES = (("flows.svg", "the shipped flows", "hub.workers.admin.graph:shipped_svg"),)
@@ -25,7 +27,7 @@ def command(
     folder: Annotated[Path, typer.Argument(help="Folder of the documentation.")] = Path("docs"),
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail when something is not in step.")] = False,
 ) -> None:
-    """Bring the references of functions, events and steps, and the picture of the flows, in step with the code."""
+    """Bring the references of functions, events, steps and rules, and the picture of the flows, in step with the code."""
     for name, part, made_by in _PARTS:
         page = folder / name
         before = _text(page)

@@ -42,7 +42,6 @@ class _Feeds:
 flow: example
 on: {role: shop, record: order}
 steps:
-  - map: {name: order, as: order}
   - deliver: {role: shop, operation: fulfillment.create, key: record.id, body: "{'order_id': record.id, 'lines': []}"}
 """,
 )

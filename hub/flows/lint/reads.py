@@ -32,6 +32,11 @@ class Written:
     text: str
     position: Position
 
+    @property
+    def start(self) -> Position:
+        """Where its first character stands."""
+        return self.position.inside(0, self.text)
+
     @cached_property
     def tree(self) -> ast.expr:
         return parse(self.text)

@@ -105,7 +105,7 @@ FLOAT_MONEY = RULES.declare(
     Rule(
         id="float-money",
         finds="An amount of money that is worked on as a plain number and becomes money afterwards, or that is rounded by hand.",
-        place="the amount in the call that makes money of it or rounds it",
+        place="the amount in the call that makes money of it or rounds it; the whole multiplication of an amount by a rate",
         why="Each line is off by a cent at times, and the invoice no longer adds up to what the customer paid.",
         mend="Make money of it first: `money(x, currency) * quantity`.",
         example=_order_mapping("half: round(number(totalPriceSet.shopMoney.amount) / 2, 2)"),
@@ -169,9 +169,9 @@ def _step_problems(view: FlowView, step: StepView, scope: Scope) -> Iterator[Pro
         if step.kind == "set":
             scope = scope.binding(set_name(written, str(path[0]), scope))
     if step.kind == "deliver":
-        type_ = view.type_of(step, "key")
-        if type_.kind not in _KEYS:
-            yield TYPE_MISMATCH.at(view.at(step, "key"), f"a key is a text or a number, and this is {type_}", "text(x)")
+        type_, key = view.type_of(step, "key"), view.expression(step, "key")
+        if key is not None and type_.kind not in _KEYS:
+            yield TYPE_MISMATCH.at(key.start, f"a key is a text or a number, and this is {type_}", "text(x)")
     elif step.kind == "switch":
         yield from _cases(view, step)
 

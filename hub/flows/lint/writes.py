@@ -52,7 +52,7 @@ def _key(rule: Rule, view: FlowView, step: StepView, key: Written, scope: Scope)
     if sources >= CLOCK:
         yield rule.at(_clock(key, scope), "the key is another each time that it is computed", "name the record")
     elif not sources:
-        yield rule.at(key.position, "the key is the same for every record", "name the record: its id or number")
+        yield rule.at(key.start, "the key is the same for every record", "name the record: its id or number")
     elif null is not None:
         yield rule.at(
             key.at(null), "the key may be null", "validate it before, or give a default that names the record"
@@ -60,7 +60,7 @@ def _key(rule: Rule, view: FlowView, step: StepView, key: Written, scope: Scope)
     else:
         outside = [loop for loop in step.loops if loop not in sources]
         if outside and not _by_connection(view, step, outside):
-            yield rule.at(key.position, "the key is the same for every item of the `for_each`", "name the item too")
+            yield rule.at(key.start, "the key is the same for every item of the `for_each`", "name the item too")
 
 
 def _null(view: FlowView, step: StepView, key: Written) -> ast.expr | None:
@@ -77,7 +77,7 @@ def _clock(key: Written, scope: Scope) -> Any:
         if (name is None and read.name in CLOCKS) or (name is not None and name.sources >= CLOCK):
             return key.at(read.node)
     call = key.call_of(CLOCKS)
-    return key.at(call) if call is not None else key.position
+    return key.at(call) if call is not None else key.start
 
 
 def _by_connection(view: FlowView, step: StepView, loops: list[Any]) -> bool:
@@ -199,7 +199,7 @@ def duplicate_write(rule: Rule, project: Any) -> Iterator[Problem]:
                 other = "this flow" if first[0] is view else first[0].document.file
                 line = first[0].at(first[1], "key").line
                 yield rule.at(
-                    key.position, f"{other} writes {operation} with this key too, in line {line}", "keep one of them"
+                    key.start, f"{other} writes {operation} with this key too, in line {line}", "keep one of them"
                 )
 
 

@@ -1,0 +1,51 @@
+"""What keeps a file from being loaded, for the reference: it is found as the file is read, and no `allow` silences it."""
+
+from __future__ import annotations
+
+#: id: what is wrong, and the place that is said
+REFUSALS: dict[str, tuple[str, str]] = {
+    "yaml-syntax": ("it is not YAML", "where reading stops"),
+    "duplicate-key": ("a key is given twice", "the second one"),
+    "key": ("a key is not a text", "the key"),
+    "alias": ("anchors and aliases are not read", "the anchor or alias"),
+    "tag": ("tags are not read", "the value with it"),
+    "merge-key": ("`<<` is not read", "the key"),
+    "several-documents": ("a file is one document", "the second document"),
+    "too-large": ("a file, an expression or a number is too large", "where it starts"),
+    "too-deep": ("a file or an expression is nested too deeply", "the level too deep"),
+    "flow": ("a flow is no object", "the start of the file"),
+    "missing-key": ("a key that has to be there is missing", "the start of the file; of the block, inside a mapping"),
+    "unknown-key": ("a key that is not known", "the key"),
+    "flow-name": ("a name that is none, or that another flow has", "the value of `flow`"),
+    "trigger": ("`on` is none of the triggers", "the value of `on`"),
+    "unknown-event": ("an event that nothing announces", "the value of `event`"),
+    "order": ("`order` is neither `latest` nor `strict`", "its value"),
+    "steps": ("a list of steps is none, or empty", "the list"),
+    "step": ("a step is not one name with its settings", "the step"),
+    "unknown-step": ("a step that there is not", "its name"),
+    "step-settings": (
+        "settings that a step does not take",
+        "the value; the key, where it is not known; the settings, where one is missing",
+    ),
+    "expression": ("an expression is no text", "the value"),
+    "name": ("a name that cannot be one", "the name"),
+    "syntax": ("an expression cannot be read", "the part that cannot"),
+    "not-allowed": ("something that is not in the language", "that part"),
+    "unknown-function": ("a function that there is not", "its name"),
+    "arguments": ("arguments that a function does not take", "the call"),
+    "shape": ("a part of a mapping has another shape", "the part"),
+    "reserved-key": ("a word of the language as a field of a target", "the key"),
+    "mapping-missing": ("a mapping that there is not, for any connector at hand", "the name of the mapping"),
+    "mapping-broken": ("a mapping that does not load", "the name of the mapping"),
+    "order-missing": ("`order.sync` without an order before it", "the settings of the step"),
+    "core-event": ("an `emit` of an event of the core", "the value of `event`"),
+    "unknown-operation": (
+        "an operation that the connector does not have; for a role that nobody plays yet: that no connector has which can play it",
+        "the value of `operation`",
+    ),
+    "operation-state": ("`state` for an operation that takes a body", "the value of `state`"),
+    "role-several": ("a write to a role with several connections that names none", "the value of `role`"),
+    "call": ("`call` is no list of names", "its value"),
+    "call-unknown": ("a flow that there is not, or that is not called", "the value of `flow`"),
+    "call-cycle": ("flows that call each other for ever", "the value of `flow`"),
+}
