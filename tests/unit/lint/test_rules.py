@@ -14,6 +14,7 @@ from hub.flows.lint import RULES, Project, Rule, lint
 from hub.flows.lint.reference import SUBJECTS, findings_of, refusals_markdown, rules_markdown, rules_of
 from hub.flows.lint.refusals import REFUSALS
 from hub.flows.lint.sources import Sources, sort_files
+from hub.mapping import load_mapping
 
 REGISTRY = Registry.discover()
 PAGE = (Path(__file__).parents[3] / "docs" / "lint.md").read_text("utf-8")
@@ -67,6 +68,25 @@ def test_what_keeps_a_flow_from_loading_cannot_be_allowed() -> None:
 
 def test_an_allow_that_is_no_object_is_said() -> None:
     assert rules(flow(MAIL, more="allow: ladder-none\n")) == ["allow-reason", "ladder-none"]
+
+
+NOTE = "mapping: shopify/note\nfrom: shopify.order\nto: note\nmap:\n  total: round(number(totalPriceSet.shopMoney.amount), 2)\n"
+
+
+def test_a_mapping_allows_a_rule_with_its_reason() -> None:
+    def found(allow: str) -> list[str]:
+        return rules({"mappings/shopify/note.yaml": NOTE + allow})
+
+    assert found("") == ["float-money"]
+    assert found("allow: {float-money: the amount is only shown}\n") == []
+    assert found("allow: {unknown-field: not that one}\n") == ["float-money", "allow-unused"]
+
+
+@pytest.mark.parametrize("allow", ["{float-money: }", "{float-money: true}", '{float-money: " "}'])
+def test_a_mapping_without_the_reason_is_said_and_loads(allow: str) -> None:
+    text = f"{NOTE}allow: {allow}\n"
+    assert rules({"mappings/shopify/note.yaml": text}) == ["allow-reason"]
+    assert load_mapping(text, "note.yaml").name == "shopify/note"
 
 
 def test_an_allow_counts_for_its_own_file_only() -> None:
