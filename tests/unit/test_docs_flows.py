@@ -13,6 +13,7 @@ from hub.cli.simulate import command
 from hub.connect.registry import Registry, shipped
 from hub.flows.active import load_flows
 from hub.flows.context import ConnectionInfo, MappingFolder, Roles
+from hub.flows.lint import Project, lint
 from hub.flows.reference import events_markdown, steps_markdown
 from hub.flows.source import FlowFile
 from hub.flows.steps import KINDS
@@ -57,8 +58,9 @@ def test_every_flow_of_the_page_lints() -> None:
     )
 
     made = load_flows(files, roles, MappingFolder([]))
+    findings = lint(Project(files, MappingFolder([]), roles.registry, list(roles.connections.values())))
 
-    assert [str(problem) for problem in made.problems] == []
+    assert [str(problem) for problem in (*made.problems, *findings)] == []
     assert len(made.flows) + sum(file.called is not None for file in files) == len(files)
 
 

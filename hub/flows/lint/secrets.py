@@ -34,6 +34,8 @@ _WORD = re.compile(
     r"|key|credentials?|authori[sz]ation)(?:$|[_\-. \d])",
     re.IGNORECASE,
 )
+#: names of something about a secret: `token_url`, `key_id`
+_ABOUT = re.compile(r"[_-](?:id|url|uri|header|name|path|prefix|type|encoding)$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: a text that could be a secret: no spaces, no path, no address, no place to fill
 _OPAQUE = re.compile(r"[0-9A-Za-z+/=_.~!#$%^&*-]{12,}")
@@ -130,7 +132,7 @@ def _secret(text: str, name: str) -> bool:
     if _KNOWN.search(text):
         return True
     # the key of a `deliver` names what is written
-    if name == "key" or not _WORD.search(_CAMEL.sub("_", name)) or not _OPAQUE.fullmatch(text):
+    if name == "key" or _ABOUT.search(name) or not _WORD.search(_CAMEL.sub("_", name)) or not _OPAQUE.fullmatch(text):
         return False
     return _random(text)
 

@@ -33,7 +33,7 @@ def flow(steps: str, *, on: str = "{event: invoice.issued}", more: str = "") -> 
 
 @pytest.mark.parametrize("rule", RULES.by_id.values(), ids=lambda rule: rule.id)
 def test_the_example_of_a_rule_has_that_fault_and_no_other(rule: Rule) -> None:
-    assert [each.rule for each in findings_of(rule, REGISTRY)] == [rule.id]
+    assert [each.rule for each in findings_of(rule, REGISTRY) if each.rule not in REFUSALS] == [rule.id]
 
 
 def test_every_rule_is_in_the_reference_once() -> None:
