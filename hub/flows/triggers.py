@@ -60,10 +60,11 @@ def read_trigger(value: Any, events: Collection[str], problem: Complain) -> On:
     if keys == {"role", "record"}:
         return On(role=str(value["role"]), record=str(value["record"]))
     if keys == {"event"}:
-        if value["event"] not in events:
-            message = f"there is no core event {value['event']!r}, and no flow emits it"
-            problem("unknown-event", message, near(str(value["event"]), events), "on", "event")
-        return On(event=str(value["event"]))
+        event = str(value["event"])
+        if event not in events:
+            message = f"there is no core event {event!r}, and no flow emits it"
+            problem("unknown-event", message, near(event, events), "on", "event")
+        return On(event=event)
     if keys == {"manual"}:
         return On(manual=str(value["manual"]))
     if keys == {"call"}:

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hub.flows.lint.allow import allowed
 from hub.flows.lint.project import Project, in_each
 from hub.flows.lint.rule import RULES
 from hub.flows.lint.typed import flow_problems, mapping_problems
-from hub.mapping import Problem
+from hub.mapping import Document, Problem
 
 Finding = Problem
 
 
-def lint(project: Project, *, only: Collection[str] | None = None, strict: bool = False) -> list[Finding]:
-    """All findings, by place. `only` names the files to speak of: the others are what they are read with."""
-    documents = {document.file: document for document in (*project.documents.values(), *project.other_documents)}
-    kept = allowed(_found(project, only), documents)
+def lint(project: Project, *, strict: bool = False) -> list[Finding]:
+    """All findings in the files that a project speaks of, by place."""
+    flows = [document for document in project.documents.values() if project.speaks_of(document.file)]
+    documents = {document.file: document for document in (*flows, *project.other_documents)}
+    kept = allowed(_found(project, documents.values()), documents)
     if not strict:
         kept = [each for each in kept if each.rule not in RULES.by_id or not RULES.by_id[each.rule].strict]
-    if only is not None:
-        kept = [each for each in kept if each.file in only]
+    kept = [each for each in kept if project.speaks_of(each.file)]
     return sorted(set(kept), key=lambda each: (each.file, each.line, each.column, each.rule, each.message))
 
 
-def _found(project: Project, only: Collection[str] | None) -> list[Finding]:
+def _found(project: Project, documents: Iterable[Document]) -> list[Finding]:
     found: list[Finding] = []
     for name in project.mappings.names():
-        mapping = project.mappings.get(name)
-        if mapping is not None and (only is None or mapping.document.file in only):
+        if project.speaks_of(project.mappings.file(name)) and (mapping := project.mappings.get(name)) is not None:
             found += mapping_problems(project, mapping)
-    found += project.mappings.problems
     for view in project.views:
-        found += in_each(read.problems for read in view.reads)
-        if isinstance(view.document.value, dict):
+        if project.speaks_of(view.document.file):
+            found += in_each(read.problems for read in view.reads)
             found += flow_problems(view)
             for _, flow_check in RULES.of_flows:
                 found += flow_check(view)
     found += _same_names(project)
     for _, project_check in RULES.of_projects:
         found += project_check(project)
-    for document in (*project.documents.values(), *project.other_documents):
+    for document in documents:
         for _, document_check in RULES.of_documents:
             found += document_check(project, document)
-    return found + project.problems
+    return found + project.mappings.problems + project.problems
 
 
 def _same_names(project: Project) -> Iterator[Finding]:

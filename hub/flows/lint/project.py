@@ -26,7 +26,7 @@ from hub.records.schema import ANY, Type
 @dataclass
 class Project:
     """Files that belong together. `bound` are the connections that are there: a role that none of them plays is tried
-    with every connector that can play it."""
+    with every connector that can play it. `only` names the files to speak of: the others are what they are read with."""
 
     flows: Sequence[FlowFile]
     mappings: MappingFolder
@@ -36,9 +36,14 @@ class Project:
     others: Mapping[str, str] = field(default_factory=dict)
     #: the flows that have a test beside them, by file name
     tested: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
     #: what could not be read
     problems: list[Problem] = field(default_factory=list)
     _schemas: dict[str, Type] = field(default_factory=dict)
+
+    def speaks_of(self, file: str) -> bool:
+        """Whether what is wrong in a file is to be said."""
+        return self.only is None or file in self.only
 
     @cached_property
     def documents(self) -> dict[str, Document]:
@@ -56,6 +61,8 @@ class Project:
         """The mappings and the files beside that are sound YAML."""
         found: list[Document | None] = []
         for name in self.mappings.names():
+            if not self.speaks_of(self.mappings.file(name)):
+                continue
             mapping = self.mappings.get(name)
             if mapping is not None:
                 found.append(mapping.document)

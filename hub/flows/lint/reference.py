@@ -32,7 +32,7 @@ def rules_of(module: ModuleType) -> list[Rule]:
 def findings_of(rule: Rule, registry: Registry) -> list[Finding]:
     """What lint says of the example of a rule."""
     sources = sort_files(rule.files())
-    return lint(sources.project(registry), only=sources.files, strict=rule.strict)
+    return lint(sources.project(registry), strict=rule.strict)
 
 
 def rules_markdown() -> str:

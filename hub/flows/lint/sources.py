@@ -47,9 +47,10 @@ class Sources:
         homes: Iterable[Path] = (),
         bound: Iterable[ConnectionInfo] = (),
         tested: Iterable[str] = (),
+        all_files: bool = False,
     ) -> Project:
         """These files with those that surround them: flows of `base` that no file here takes the place of, mappings of
-        `homes` and shipped ones, and the connections that are there."""
+        `homes` and shipped ones, and the connections that are there. Only these files are spoken of, unless `all_files`."""
         taken = {flow.name for flow in self.flows}
         flows = [flow for flow in base if flow.name not in taken] + self.flows
         by_name = {info.name: info for info in bound}
@@ -62,6 +63,7 @@ class Sources:
             list(by_name.values()),
             self.tests | self.connections,
             frozenset(tested) | frozenset(self._tested()),
+            None if all_files else frozenset(self.files),
         )
 
     def _tested(self) -> Iterator[str]:

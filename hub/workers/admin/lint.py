@@ -44,8 +44,9 @@ def lint(
         homes=[home / "mappings" for home in homes],
         bound=_bound(settings, registry, merchant_id),
         tested=_tested(sources.flows) if paths else (),
+        all_files=not paths,
     )
-    found += lint_project(project, only=sources.files if paths else None, strict=strict)
+    found += lint_project(project, strict=strict)
     found = sorted(set(found), key=lambda each: (each.file, each.line, each.column, each.rule))
     checked = {
         "connectors": len(_checked(registry, sources, bool(paths))),

@@ -48,15 +48,16 @@ def read_cases() -> Iterator[Case]:
             yield Case(case["name"], file.name, case["files"], expected, case.get("strict", False))
 
 
-def run(case: Case, folder: Path) -> Case:
+def run(case: Case, folders: pytest.TempPathFactory) -> Case:
     sources = sort_files(case.files)
     registry = REGISTRY
     if sources.connectors:
+        folder = folders.mktemp("case")
         for path in sources.connectors:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(case.files[path], "utf-8")
         registry = Registry.discover(folder)
-    findings = lint(sources.project(registry), only=sources.files, strict=case.strict)
+    findings = lint(sources.project(registry), strict=case.strict)
     case.found = [f"{each.file}:{each.line}:{each.column}: {each.rule}" for each in findings]
     case.said = [str(each) for each in findings]
     return case
@@ -64,7 +65,7 @@ def run(case: Case, folder: Path) -> Case:
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
-    return [run(case, tmp_path_factory.mktemp("case")) for case in read_cases()]
+    return [run(case, tmp_path_factory) for case in read_cases()]
 
 
 def test_at_least_95_of_100_seeded_faults_are_found_at_their_place(cases: list[Case]) -> None:

@@ -24,7 +24,7 @@ MAIL = "  - map: invoice\n  - deliver: {role: mail, operation: message.send, key
 
 def rules(files: dict[str, str], *, strict: bool = False) -> list[str]:
     sources = sort_files(files)
-    return [each.rule for each in lint(sources.project(REGISTRY), only=sources.files, strict=strict)]
+    return [each.rule for each in lint(sources.project(REGISTRY), strict=strict)]
 
 
 def flow(steps: str, *, on: str = "{event: invoice.issued}", more: str = "") -> dict[str, str]:
