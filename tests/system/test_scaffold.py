@@ -13,7 +13,7 @@ from hub.connect.registry import Registry
 from hub.flows.definition import CORE_EVENTS
 from hub.mapping import load_document
 from hub.workers import scaffold
-from hub.workers.admin import flows
+from hub.workers.admin import lint
 from hub.workers.flowtest import run_file
 from hub.workers.scaffold import ScaffoldRefused
 from hub.workers.settings import Settings
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def problems(home: Path) -> list[dict[str, object]]:
-    return list(flows.lint(Settings(home=home))["problems"])
+    return list(lint.lint(Settings(home=home))["problems"])
 
 
 def failures(home: Path) -> list[object]:

@@ -6,13 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import BrokenConnector, Connector, Registry, shipped
-from hub.db.engine import Database
 from hub.flows.active import flow_files
-from hub.flows.context import ConnectionInfo, load_roles
 from hub.flows.lint import Finding, as_rows
 from hub.flows.lint import lint as lint_project
 from hub.flows.lint.sources import Sources, read_paths, sort_files
@@ -20,7 +16,7 @@ from hub.flows.source import FlowFile
 from hub.mapping import Problem
 from hub.mapping.schema_file import SchemaErrors
 from hub.workers.admin.errors import AdminError
-from hub.workers.admin.setup import check_ready
+from hub.workers.admin.setup import bound
 from hub.workers.settings import Settings
 
 
@@ -35,14 +31,15 @@ def lint(
     sources = _read(paths) if paths else _standing(settings.home)
     roots = {_root(Path(file)) for file in sources.connectors}
     registry = Registry.discover(settings.home, *sorted(roots))
-    found = [each for connector in _checked(registry, sources, bool(paths)) for each in _problems_of(connector)]
+    found = [] if paths else list(registry.problems)
+    found += [each for connector in _checked(registry, sources, bool(paths)) for each in _problems_of(connector)]
     homes = [*_roots(paths), settings.home]
     base = flow_files([settings.home / "flows"]) if paths else []
     project = sources.project(
         registry,
         base=base,
         homes=[home / "mappings" for home in homes],
-        bound=_bound(settings, registry, merchant_id),
+        bound=bound(settings, registry, merchant_id),
         tested=_tested(sources.flows) if paths else (),
         all_files=not paths,
     )
@@ -116,16 +113,3 @@ def _problems_of(connector: Connector) -> list[Finding]:
     except BrokenConnector as error:
         return [Problem(f"connectors/{connector.name}/connector.yaml", 1, 1, "code", str(error))]
     return []
-
-
-def _bound(settings: Settings, registry: Registry, merchant_id: int) -> list[ConnectionInfo]:
-    try:
-        check_ready(settings)
-    except (AdminError, sa.exc.SQLAlchemyError):
-        return []  # no hub yet: the files stand for themselves
-    database = Database(settings.url)
-    try:
-        with database.read() as connection:
-            return list(load_roles(connection, merchant_id, registry).connections.values())
-    finally:
-        database.dispose()
