@@ -25,7 +25,9 @@ def flow_schema() -> Schema:
     definitions = made.get("$defs", {})
     refs = {kind.name: found[(kind.config, "validation")]["$ref"].rpartition("/")[2] for kind in KINDS.values()}
     steps = {kind.name: _step(kind, definitions.pop(refs[kind.name])) for kind in KINDS.values()}
+    # a key that is added without a line here is described, and its value is left to `hub lint`
     values: dict[str, Any] = {
+        **{key: {"type": "string"} for key in ("description", "when", "returns")},
         "flow": {"type": "string", "pattern": r"^-*[^\W_](-|[^\W_])*$"},
         "on": {"anyOf": [_trigger(each) for each in FORMS]},
         "order": {"enum": list(ORDERS)},
@@ -37,8 +39,7 @@ def flow_schema() -> Schema:
         "description": "What happens when something happens: a trigger and steps.",
         "type": "object",
         "properties": {
-            key: {**values.get(key, {"type": "string"}), "description": text}
-            for key, text in {**KEYS, **KEYS_OF_CALLED}.items()
+            key: {**values.get(key, {}), "description": text} for key, text in {**KEYS, **KEYS_OF_CALLED}.items()
         },
         # a sub-flow has other keys than one that something starts
         "if": {"properties": {"on": {"type": "object", "required": ["call"]}}},

@@ -175,13 +175,13 @@ def _answering(name: str, on: str, registry: Registry) -> dict[str, str]:
         more, trigger = events[on], f"{{event: {on}}}"
     elif colon and kind == "manual" and _FLOW_NAME.fullmatch(manual):
         given = [f"{{manual: {manual}, record: {{id: 1}}}}"]
-        more = {"key": f"'{manual}:' + text(record.id)", "text": "'For ' + text(record.id)", "given": given}
+        more = {"key": "text(record.id)", "text": "'For ' + text(record.id)", "given": given}
         trigger = f"{{manual: {manual}}}"
     else:
         role, _, record = on.partition(".")
         connector = _player(registry, role, record, on, events)
         more = {
-            "key": f"'{name}:' + event.subject",
+            "key": "event.subject",
             "text": f"'A {record} of ' + connection.name + ' came in'",
             "roles": {role: connector},
             "given": [f"{{read: {record}, role: {role}, body: {{id: 1}}}}"],
@@ -193,7 +193,8 @@ def _answering(name: str, on: str, registry: Registry) -> dict[str, str]:
         "name": name,
         "title": name.replace("-", " "),
         "on": trigger,
-        "key": more["key"],
+        # flows that write the same operation must not name two writes alike
+        "key": f"'{name}:' + {more['key']}",
         "text": more["text"],
         "flows": ", ".join([*more.get("flows", ()), name]),
         "roles": ", ".join(f"{role}: {connector}" for role, connector in roles.items()),

@@ -124,6 +124,21 @@ def test_new_flows_are_sound_as_they_are(home: Path) -> None:
     assert failures(home) == []
 
 
+def test_a_new_flow_does_not_name_its_writes_like_a_shipped_one(home: Path) -> None:
+    scaffold.write(home, scaffold.flow(home, "own", "invoice.issued"))
+    test = home / "flows" / "own.test.yaml"
+    both = test.read_text("utf-8").replace("flows: [shop-orders, own]", "flows: [shop-orders, own, invoices-to-mail]")
+    test.write_text(
+        both.replace("number: 1001}", "number: 1001, email: ada@example.org}").replace(
+            "      deliveries:\n",
+            "      deliveries:\n        - {operation: message.send, key: F2026-000001, state: confirmed}\n",
+        ),
+        "utf-8",
+    )
+
+    assert failures(home) == []
+
+
 def test_a_shipped_flow_is_copied_with_its_test_and_takes_its_place(home: Path) -> None:
     made = scaffold.write(home, scaffold.flow(home, "cancellations-to-warehouse", None))
 
