@@ -91,7 +91,7 @@ def test_polls_find_every_change_once_over_pages_and_read_it(link: Link, crm: Ru
         crm.state.act({"email": f"person{number}@example.org"})
     pages = []
     cursor, more = "2020-01-01T00:00:00+00:00", True
-    while more:
+    while more and len(pages) < 10:  # a cursor that stands still is seen, not waited for
         page = reads.poll(link, "contact", cursor)
         pages.append(page)
         cursor, more = page.cursor, page.more
