@@ -7,9 +7,11 @@ The same examples each time; `HUB_TEST_FULL=1` takes fifty times as many, drawn 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +178,65 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 EXPRESSIONS = st.recursive(st.sampled_from(PATHS) | st.sampled_from(LITERALS), grown, max_leaves=10)
 
 
+# Expressions that mostly mean something, by what they give (or null): templates, in which T is a text, N a number, M money,
+# B a condition, L a list, O an object, P a path that may be null, and E anything.
+TEMPLATES = {
+    "T": "id;note;status;day;customer.name;customer.address.city;customer.address.zip;first(lines).sku;gross.currency;tip.currency;"
+    "'a';'MUG-01';lines[0].sku;refunds[0].reason;total.shopMoney.amount;total.presentmentMoney.amount;upper(T);T + T;left(T, 2);"
+    "T if B else T;default(T, T);join([T, T], T);lookup({'a': T}, T);lookup({'a': T}, T, T);text(N);split(T, 'a')[0];last(L).sku;"
+    "P if P != null else T;T or T;T and T;max(T, T);first([T]);[T, T][1];add_days(day, 3);end_of_month(day);date(at, 'UTC');"
+    "instant(at);format_date(day, 'french');first(keys(rates));first(sort([T, T]));merge(O, {'a': T}).a;{'a': T}.a;{'a': T}.b;pad(T, 3);"
+    "replace(T, 'a', T);slug(T);O.name;first([x.sku for x in L]);E if T == null else T;first(unique([T, T]));pick({'a': T}, [T]).a",
+    "N": "count;rate;1;2.5;lines[0].quantity;first(lines).quantity;rates.FR;rates[T];refunds[0].lines[0];gross.amount;tip.amount;N + N;"
+    "N - N;N * N;N / N;N // N;N % N;-N;abs(N);round(N);round(N, 1);len(E);len(L);sum([N, N]);sum([x.quantity for x in L]);number(T);"
+    "number(total.shopMoney.amount);amount(M);default(N, N);N if B else N;min(N, N);max([x.quantity for x in L]);min([N]);"
+    "days_between(day, day);weekday(day);P if exists(P) else N;first(sort([N, N]));N or N;lookup(rates, T);flatten([[N], null])[0];"
+    "(count if paid else rate);sum(first(refunds).lines);M.amount",
+    "M": "gross;tip;lines[0].net;first(lines).net;last(lines).net;M + M;M - M;M * count;-M;abs(M);default(M, M);M if B else M;tax_in(M, 0.2);"
+    "net_of(M, rate);portion(M, 0.1);sum_money([x.net for x in lines], 'EUR');split_money(M, [1, N])[0];first(split_money(M, [1, 2]));"
+    "money(total.shopMoney.amount, 'EUR');money(N, 'EUR');min(M, M);max([x.net for x in L]);tip if tip != null or B else gross;"
+    "tip if not (tip == null) else gross;gross if tip == null and B else tip;tip if tip > gross else tip",
+    "B": "paid;true;B and B;B or B;not B;T == T;T != null;P == null;exists(P);N < N;M > M;T in [T, T];N in [N];E == E;status == 'PAID';"
+    "contains(T, T);matches(T, 'a*');starts_with(T, T);len(L) > 0;T in O;B if B else B;P != null and P != null;not (P == null or B)",
+    "L": "lines;refunds;default(refunds, []);[];[E, E];[E for x in L];[x for x in lines if x.sku != null];sort([N, N]);sort(lines, 'quantity');"
+    "unique([T, T]);flatten([L, L]);split(T, 'a');keys(O);L + L;L if B else L;[x.net for x in lines];default(L, L);refunds[0].lines;"
+    "[x.sku for x in L];[y for x in lines for y in L if B];split_money(M, [N, 1])",
+    "O": "customer;total;total.presentmentMoney;customer.address;lines[0];first(L);{'a': E};{'a': E, 'b': E};merge(O, O);pick(O, ['name', 'a']);"
+    "omit(O, ['name']);O if B else O;default(O, O);group_by(lines, 'sku');rates;{T: N for x in lines};L[0];lookup({'a': O}, T);refunds[-1]",
+    "P": "note;customer;customer.name;customer.address.zip;tip;refunds;refunds[0];refunds[0].reason;total.presentmentMoney;lines[0];"
+    "lines[0].sku;extra;extra.a;customer.address.city;total.presentmentMoney.amount",
+    "E": "T;N;M;B;L;O;P;T;N;M",
+}  # fmt: skip
+_HOLE = re.compile(r"\b[TNMBLOPE]\b(?!')")
+
+
+@cache
+def meaning(kind: str, depth: int) -> st.SearchStrategy[str]:
+    """Expressions of a kind."""
+    templates = TEMPLATES[kind].split(";")
+    plain = [each for each in templates if not _HOLE.search(each)]
+    made = [st.sampled_from(plain)] if plain else []
+    if depth or not plain:
+        # a template has its holes filled from left to right
+        holed = st.sampled_from([each for each in templates if _HOLE.search(each)])
+        made += [holed.flatmap(lambda template: filled(template, max(depth - 1, 0)))] * 3
+    return st.one_of(made)
+
+
+def filled(template: str, depth: int) -> st.SearchStrategy[str]:
+    """A template with an expression in each hole; `P` is the same path all through it."""
+    kinds = [kind for kind in _HOLE.findall(template) if kind != "P"]
+    parts = st.tuples(meaning("P", 0), *(meaning(kind, depth) for kind in kinds))
+
+    def fill(given: tuple[str, ...]) -> str:
+        path, rest = given[0], iter(given[1:])
+        return "(" + _HOLE.sub(lambda hole: path if hole[0] == "P" else next(rest), template) + ")"
+
+    return parts.map(fill)
+
+
 @examples(400)
-@given(EXPRESSIONS, st.lists(values_of(SCHEMA), min_size=1, max_size=3))
+@given(meaning("E", 3) | EXPRESSIONS, st.lists(values_of(SCHEMA), min_size=1, max_size=3))
 def test_a_value_is_of_the_type_that_was_inferred(text: str, given_records: list[dict[str, Any]]) -> None:
     try:
         expression = compile_expression(text, HERE, names=["record"], fields_of="record")

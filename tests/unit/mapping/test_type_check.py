@@ -138,6 +138,31 @@ def test_what_is_right_has_no_problem(text: str) -> None:
     assert said(text) == []
 
 
+@pytest.mark.parametrize(
+    ("condition", "tells"),
+    [
+        ("payCurrency != null and paid", True),
+        ("payCurrency != null or paid", False),
+        ("not (payCurrency == null or paid)", True),
+        ("not (payCurrency == null and paid)", False),
+        ("payCurrency == null", False),
+        ("payCurrency", True),
+        ("not payCurrency", False),
+        ("payCurrency == 'EUR'", True),
+        ("payCurrency != 'EUR'", False),
+        ("payCurrency in ['EUR', 'USD']", True),
+        ("payCurrency not in ['EUR', 'USD']", False),
+        ("len(payCurrency) > 0", True),
+        ("len(payCurrency) > -1", False),
+        ("payCurrency > 'A'", True),
+        ("exists(payCurrency)", True),
+        ("not exists(payCurrency)", False),
+    ],
+)
+def test_a_condition_tells_only_what_it_must(condition: str, tells: bool) -> None:
+    assert (said(f"money(1, payCurrency) if {condition} else null") == []) is tells
+
+
 def test_an_always_true_condition_is_said_of_a_whole_condition() -> None:
     assert said("'shipped'", condition=True) == [
         "1: constant-condition: 'shipped' is always the same (test what it should depend on)"

@@ -74,6 +74,7 @@ def test_a_field_that_is_left_out_is_read_as_null() -> None:
     assert type_.get("a") == TEXT
     assert type_.get("b") == TEXT.or_null()
     assert type_.get("c") is None
+    assert replace(type_, rest=WHOLE).get("c") == WHOLE.or_null()
     assert type_.required() == ["a"]
 
 
