@@ -55,8 +55,9 @@ def _choices(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _objects(one: Type, other: Type) -> Type:
-    if one.fields is other.fields and one.rest is other.rest:
-        return one
+    currency = one.currency if one.currency == other.currency else ""
+    if one.fields is other.fields and one.rest is other.rest:  # two values of one description
+        return replace(one, optional=one.optional | other.optional, currency=currency)
     fields = {
         name: join(one.get(name) or NULL, other.get(name) or NULL)
         for name in dict.fromkeys([*one.fields, *other.fields])
@@ -66,4 +67,4 @@ def _objects(one: Type, other: Type) -> Type:
         rest = join(one.rest or NULL, other.rest or NULL)
         rest = ANY if rest.kind is Kind.NULL else rest
     optional = frozenset(name for name in fields if name in one.optional | other.optional)
-    return replace(one, fields=fields, rest=rest, optional=optional, currency="")
+    return replace(one, fields=fields, rest=rest, optional=optional, currency=currency)

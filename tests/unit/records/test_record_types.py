@@ -141,6 +141,17 @@ def test_a_flow_sees_the_records_of_its_event() -> None:
     assert event_names("mine.happened") == {}
 
 
+def test_two_values_of_one_description_keep_what_only_one_of_them_lacks() -> None:
+    whole = object_of({"a": TEXT})
+    part, sided = replace(whole, optional=frozenset({"a"})), replace(whole, currency="shopMoney")
+
+    for made in (join(whole, part), join(part, whole)):
+        assert made.optional == {"a"}
+        assert fits({}, made) == []
+    assert join(sided, replace(whole, currency="presentmentMoney")).currency == ""
+    assert join(sided, sided).currency == "shopMoney"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [
