@@ -42,6 +42,11 @@ CALLS = {
     "poll": Call("POST", "/connections/{name}/poll", "events:poll"),
     "trigger": Call("POST", "/events/{name}", "events:trigger"),
     "replay": Call("POST", "/replay", "events:replay"),
+    "flows": Call("GET", "/flows", "rollout:listed"),
+    "flow-diff": Call("GET", "/flows/{flow}/diff", "rollout:diff"),
+    "flow-activate": Call("POST", "/flows/{flow}/activate", "rollout:activate"),
+    "flow-rollback": Call("POST", "/flows/{flow}/rollback", "rollout:rollback"),
+    "reload": Call("POST", "/flows/reload", "flows:reload"),
     "inbox": Call("GET", "/inbox", "reports:inbox"),
     "outbox": Call("GET", "/outbox", "reports:outbox"),
     "runs": Call("GET", "/runs", "reports:runs"),
@@ -142,7 +147,7 @@ class _Local:
                 raise CommandError("where do webhooks go to? Set HUB_PUBLIC_URL, or give --callback-url")
             given["callback_url"] = f"{self._settings.public_url}/webhooks/{given['name']}"
         code = getattr(importlib.import_module(f"hub.workers.admin.{module}"), function)
-        if name in ("answer", "replay"):
+        if name in ("answer", "replay", "flow-activate", "flow-rollback"):
             given["by"] = "cli"
         result: dict[str, Any] = code(self._hub, **given)
         return result

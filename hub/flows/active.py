@@ -1,6 +1,5 @@
-"""What runs for a merchant now: its flows of one version each, with everything they were compiled with.
-
-A flow or mapping that does not lint is refused when it is loaded, and the version that ran before goes on."""
+"""What runs for a merchant: its flows, with everything they were compiled with. It never changes: what is worked with it
+finishes on it, also when other versions run since."""
 
 from __future__ import annotations
 
@@ -9,33 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-from sqlalchemy import Connection
-
-from hub.connect.registry import Registry, shipped
-from hub.connect.vault import Vault
-from hub.core.ledger.book import lock_book
-from hub.core.ledger.rules import load_rules
-from hub.core.ledger.tables import BOOK
+from hub.connect.registry import shipped
 from hub.core.plan import Plan
 from hub.core.sales.sources import preload as preload_sales
-from hub.db.engine import Database
-from hub.db.tables import Merchant
-from hub.flows.context import MappingFolder, Roles, load_roles
-from hub.flows.definition import LANGUAGE_VERSION, Flow, FlowErrors, check_called, load_flow
+from hub.flows.context import MappingFolder, Roles
+from hub.flows.definition import Flow, FlowErrors, check_called, load_flow
 from hub.flows.run import Parked, Run, Settings
 from hub.flows.source import FlowFile, emitted, sub_flows
 from hub.flows.steps import KINDS
 from hub.flows.steps.order_sync import canonical_order
-from hub.flows.tables import FlowActivation, FlowVersion
 from hub.flows.triggers import CORE_EVENTS
 from hub.inbox.claim import Event
 from hub.mapping import Problem
 
-_MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
-_VERSION = FlowVersion.__table__  # type: ignore[attr-defined]
-_ACTIVATION = FlowActivation.__table__  # type: ignore[attr-defined]
+if TYPE_CHECKING:
+    from hub.flows.canary import Canary
 
 
 @dataclass
@@ -59,12 +48,20 @@ class Active:
     _by_event: Mapping[str, tuple[Flow, ...]]
     _by_record: Mapping[tuple[str, str], tuple[Flow, ...]]
     _by_manual: Mapping[str, tuple[Flow, ...]]
+    #: versions that a share of the ordering keys runs instead, by flow
+    canaries: Mapping[str, Canary] = field(default_factory=dict)
+    #: how often what runs had been changed when this was read
+    stamp: int = 0
+    #: earlier versions by hash, for events that are worked again as they were before; else why one does not run any more
+    earlier: dict[str, Flow | str] = field(default_factory=dict)
 
     @cached_property
     def postpones(self) -> bool:
         """Whether flows that only deliver run at the end of a batch. Not beside subscribers that do more: their deliveries
         of one subject would leave in another order than its events happened."""
-        return all(flow.only_delivers for flows in self._by_event.values() for flow in flows)
+        flows = [flow for flows in self._by_event.values() for flow in flows]
+        flows += [self.canaries[flow.name].flow for flow in flows if flow.name in self.canaries]
+        return all(flow.only_delivers for flow in flows)
 
     @cached_property
     def strict(self) -> frozenset[tuple[int, str]]:
@@ -78,17 +75,29 @@ class Active:
         return frozenset(found)
 
     def subscribers(self, event: str) -> Sequence[Flow]:
-        """Flows that answer a core event."""
+        """Flows that answer a core event. Which version of one runs says `version_for`."""
         return self._by_event.get(event, ())
 
     def flows_for(self, event: Event) -> Sequence[Flow]:
-        """Flows that an inbox event starts."""
+        """Flows that an inbox event starts, each in the version that the event runs. Raises: Parked."""
         if event.kind == "manual":
-            return self._by_manual.get(event.topic, ())
-        info = self.settings.roles.connections.get(event.connection_id or 0)
-        if info is None:
-            return ()
-        return [flow for role in info.roles for flow in self._by_record.get((role, event.record), ())]
+            flows: Sequence[Flow] = self._by_manual.get(event.topic, ())
+        else:
+            info = self.settings.roles.connections.get(event.connection_id or 0)
+            roles = () if info is None else info.roles
+            flows = [flow for role in roles for flow in self._by_record.get((role, event.record), ())]
+        return [self.version_for(flow, event.ordering_key, event) for flow in flows]
+
+    def version_for(self, flow: Flow, key: str, event: Event) -> Flow:
+        """The version of a flow that the runs of an ordering key (of a core event: its subject) are of: the one that the
+        event is to be worked with again, else the canary for its share of the keys. Raises: Parked."""
+        if event.versions is not None and flow.name in (wanted := json.loads(event.versions)):
+            found = self.earlier[wanted[flow.name]]
+            if isinstance(found, str):
+                raise Parked("flow.version", found)
+            return found
+        canary = self.canaries.get(flow.name)
+        return canary.flow if canary is not None and canary.takes(key) else flow
 
     def preload(self, plan: Plan, runs: Iterable[Run]) -> None:
         """Reads what the orders of a batch are compared with, one query per table."""
@@ -153,42 +162,14 @@ def load_flows(
     return loaded
 
 
-def activate(
-    database: Database,
-    vault: Vault,
-    registry: Registry,
-    merchant_id: int,
-    *,
-    homes: Sequence[Path] = (),
-    now: int,
-) -> tuple[Active, list[Problem]]:
-    """Loads the flows of a merchant and stores their versions. Returns what runs now and what was refused: for a flow
-    that does not lint the version that ran before goes on."""
-    with database.read() as connection:
-        merchant = connection.execute(sa.select(_MERCHANT).where(_MERCHANT.c.id == merchant_id)).one()
-        roles = load_roles(connection, merchant_id, registry)
-        chart = connection.execute(sa.select(BOOK.c.chart).where(BOOK.c.merchant_id == merchant_id)).scalar_one()
-        before = _running(connection, merchant_id)
-        key = vault.data_key(connection, merchant_id, "chain")
-        chain_key = (key.id, key.key)
-    mappings = MappingFolder.standard([home / "mappings" for home in homes])
-    files = flow_files([home / "flows" for home in homes])
-    loaded = load_flows(files, roles, mappings)
-    flows = list(loaded.flows)
-    for name, text in before.items():
-        kept = json.loads(text)
-        if Path(kept["file"]).stem in loaded.broken and name not in {flow.name for flow in flows}:
-            frozen = MappingFolder.frozen(kept["mappings"])
-            before_it = FlowFile(name, kept["file"], kept["flow"])
-            called = [FlowFile(name, each["file"], each["text"]) for name, each in kept.get("calls", {}).items()]
-            flows += load_flows([before_it], roles, frozen, beside=files, called=called).flows
-    _store(database, merchant_id, flows, now)
-    settings = Settings(roles, load_rules(chart), merchant.zone)
-    return build(merchant_id, merchant.lanes, settings, chain_key, flows), loaded.problems
-
-
 def build(
-    merchant_id: int, lanes: int, settings: Settings, chain_key: tuple[int, bytes], flows: Sequence[Flow]
+    merchant_id: int,
+    lanes: int,
+    settings: Settings,
+    chain_key: tuple[int, bytes],
+    flows: Sequence[Flow],
+    canaries: Mapping[str, Canary] | None = None,
+    stamp: int = 0,
 ) -> Active:
     """Flows by what triggers them."""
     by_event: dict[str, list[Flow]] = {}
@@ -213,61 +194,6 @@ def build(
         {key: tuple(value) for key, value in by_event.items()},
         {key: tuple(value) for key, value in by_record.items()},
         {key: tuple(value) for key, value in by_manual.items()},
+        canaries or {},
+        stamp,
     )
-
-
-def _running(connection: Connection, merchant_id: int) -> dict[str, str]:
-    rows = connection.execute(
-        sa.select(_ACTIVATION.c.flow, _VERSION.c.text)
-        .join(_VERSION, _VERSION.c.hash == _ACTIVATION.c.version_hash)
-        .where(_ACTIVATION.c.merchant_id == merchant_id)
-    )
-    return {row.flow: row.text for row in rows}
-
-
-_NEW_VERSION = sa.text(
-    "INSERT INTO flow_version (hash, name, text, language_version, created_at) "
-    "VALUES (:hash, :name, :text, :language_version, :created_at) ON CONFLICT DO NOTHING"
-)
-
-
-def _store(database: Database, merchant_id: int, flows: Sequence[Flow], now: int) -> None:
-    with database.write() as connection:
-        # processes that start at once activate one after the other
-        lock_book(connection, merchant_id)
-        known = set(connection.execute(sa.select(_VERSION.c.hash)).scalars())
-        new = sorted({flow.version_hash: flow for flow in flows if flow.version_hash not in known}.items())
-        if new:
-            connection.execute(
-                _NEW_VERSION,
-                [
-                    {
-                        "hash": version,
-                        "name": flow.name,
-                        "text": flow.version_text,
-                        "language_version": LANGUAGE_VERSION,
-                        "created_at": now,
-                    }
-                    for version, flow in new
-                ],
-            )
-        current = {
-            row.flow: row.version_hash
-            for row in connection.execute(
-                sa.select(_ACTIVATION.c.flow, _ACTIVATION.c.version_hash).where(
-                    _ACTIVATION.c.merchant_id == merchant_id
-                )
-            )
-        }
-        wanted = {flow.name: flow.version_hash for flow in flows}
-        if current == wanted:
-            return
-        connection.execute(_ACTIVATION.delete().where(_ACTIVATION.c.merchant_id == merchant_id))
-        if wanted:
-            connection.execute(
-                _ACTIVATION.insert(),
-                [
-                    {"merchant_id": merchant_id, "flow": name, "version_hash": version, "activated_at": now}
-                    for name, version in wanted.items()
-                ],
-            )

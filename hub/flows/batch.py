@@ -22,7 +22,9 @@ from hub.core.sales.tables import WRITE_ORDER as SALES
 from hub.core.stock.tables import WRITE_ORDER as STOCK
 from hub.db.engine import Database, Unavailable
 from hub.flows import readback
+from hub.flows.activation import kept_by, load_earlier
 from hub.flows.active import Active
+from hub.flows.canary import CANARY, STAMP, observe
 from hub.flows.definition import Flow
 from hub.flows.prepare import READ_KINDS, Prepared, prepare_event
 from hub.flows.run import (
@@ -53,6 +55,8 @@ WRITE_ORDER = (
     *LEDGER,
     *SALES,
     _RUN,
+    CANARY,
+    STAMP,
     QUESTION,
     *outbox_plan.WRITE_ORDER,
     readback.INBOX,
@@ -86,6 +90,7 @@ class Batch:
         """Prepares, applies and writes a batch. Raises: LeaseLost when another worker took over, Unavailable when the
         database cannot be reached; nothing is written then, or only some events, each as a whole."""
         try:
+            load_earlier(self._database, active, kept_by(claimed.events))
             return self._transaction(claimed, [prepare_event(event, active) for event in claimed.events], active)
         except Unavailable:
             raise
@@ -171,12 +176,13 @@ class Batch:
             if outcomes[-1].state == "parked":
                 held.add(event.ordering_key)
         self.deliver(later, plan, active)
+        observe(plan, active.canaries)
         return outcomes
 
     def _apply(self, one: Prepared, plan: Plan, active: Active, later: list[Later]) -> Outcome:
         mark = plan.mark()
         if one.refusal is not None:
-            return self._parked(one, plan, one.refusal, None)
+            return self._parked(one, plan, one.refusal, one.refused)
         if one.hint is not None:
             readback.schedule(plan, one.event, *one.hint, active.lanes)
         if one.disconnect:
@@ -256,7 +262,7 @@ class Batch:
                 resolve_question(plan, kind=happened.record["kind"], subject=happened.subject)
             else:
                 for flow in active.subscribers(happened.name):
-                    if active.postpones:
+                    if active.postpones and not event.versions:
                         later.append((flow, happened, event))
                         plan.on_rollback(later.pop)
                     else:
@@ -282,7 +288,10 @@ class Batch:
     def _started(flow: Flow, happened: CoreEvent, event: Event, active: Active) -> tuple[Run, Exception | None]:
         """A subscriber's run after the steps that need no plan, and what refused it there."""
         trigger = Trigger(event.seq, happened.name, happened.subject, happened.subject, happened.record, core=True)
-        run = start(flow, trigger, active.settings)
+        try:
+            run = start(active.version_for(flow, happened.subject, event), trigger, active.settings)
+        except Parked as error:
+            return start(flow, trigger, active.settings), error
         try:
             prepare(run)
         except Stop as stop:

@@ -27,6 +27,8 @@ class Prepared:
     event: Event
     runs: list[Run] = field(default_factory=list)
     refusal: Exception | None = None
+    #: the run that met it, where one had begun
+    refused: Run | None = None
     outcome: str | None = None
     #: the event only says that this record (kind, id) changed
     hint: tuple[str, str] | None = None
@@ -45,13 +47,14 @@ def prepare_event(event: Event, active: Active) -> Prepared:
         if not flows:
             made.outcome = "no flow for it"
         for flow in flows:
-            run = start(flow, trigger, active.settings)
+            run = made.refused = start(flow, trigger, active.settings)
             try:
                 prepare(run)
             except Stop as stop:
                 run.next_step = -1
                 run.scope["stopped"] = str(stop)
             made.runs.append(run)
+            made.refused = None
     except (*REFUSALS, Unreadable) as error:
         made.refusal = error
     return made

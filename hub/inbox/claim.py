@@ -57,6 +57,8 @@ class Event:
     claims: int
     received_at: int
     parent_seq: int | None
+    #: JSON: versions of flows that it is worked with, by flow; None: those that run now
+    versions: str | None = None
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class Inbox(SQLModel, table=True):
     outcome: str | None = Field(default=None, sa_column=Column(Text))
     #: the event that this one came from (a read-back, a replay)
     parent_seq: int | None = bigint(nullable=True)
+    #: JSON: version hashes by flow, for an event that is worked again as it was before; null: as flows are now
+    versions: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class InboxSeen(SQLModel, table=True):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.connect import payload
 from hub.connect.errors import Unreadable
 from hub.web.site import Site
-from hub.workers.admin import bookkeeping, connections, events, flows, questions, reports, verify
+from hub.workers.admin import bookkeeping, connections, events, flows, questions, reports, rollout, verify
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.paging import MAX_LIMIT
 
@@ -62,7 +62,26 @@ class AnswerBody(Body):
 
 
 class ReplayBody(Body):
+    """`same_version`: with the versions of the flows that worked them last."""
+
     seqs: list[int] = Field(min_length=1, max_length=1000)
+    same_version: bool = False
+
+
+class RollbackBody(Body):
+    """`merchant`: of one only."""
+
+    merchant: int | None = None
+
+
+class ActivateBody(RollbackBody):
+    """`version`: a part of its hash, or `active`, `before`, `canary`, `files`. `share` (of 100 ordering keys) or
+    `rollback_if` (`errors > 5% of 50`): as a canary. `files`: what the files say, from now on."""
+
+    version: str | None = None
+    share: int | None = Field(default=None, ge=1, le=100)
+    rollback_if: str | None = None
+    files: bool = False
 
 
 class TokenBody(Body):
@@ -86,6 +105,7 @@ def router(site: Site) -> APIRouter:
     hub = site.hub
     _reading(routes, site)
     _connections(routes, site)
+    _flows(routes, site)
 
     @routes.post("/events/{name}", openapi_extra=_exact(EventsBody))
     def trigger(name: Name, raw: Annotated[bytes, Depends(_raw)]) -> dict[str, Any]:
@@ -107,12 +127,7 @@ def router(site: Site) -> APIRouter:
     @routes.post("/replay")
     def replay(body: ReplayBody) -> dict[str, Any]:
         """Works parked or done events again."""
-        return events.replay(hub, body.seqs, by=_BY)
-
-    @routes.post("/flows/reload")
-    def reload() -> dict[str, Any]:
-        """Reads flows, mappings, connections and roles again; a flow that does not lint is refused, its last version goes on."""
-        return flows.reload(hub)
+        return events.replay(hub, body.seqs, same_version=body.same_version, by=_BY)
 
     @routes.get("/verify")
     def verified() -> dict[str, Any]:
@@ -222,6 +237,35 @@ def _reading(routes: APIRouter, site: Site) -> None:
     ) -> dict[str, Any]:
         """Invoices and credit notes, newest first."""
         return bookkeeping.documents(hub, kind=kind, number=number, before=before, limit=limit)
+
+
+def _flows(routes: APIRouter, site: Site) -> None:
+    hub = site.hub
+
+    @routes.post("/flows/reload")
+    def reload() -> dict[str, Any]:
+        """Reads flows, mappings, connections and roles again; a flow that does not lint is refused, its last version goes on."""
+        return flows.reload(hub)
+
+    @routes.get("/flows")
+    def listed(merchant: int | None = None) -> dict[str, Any]:
+        """What runs, since when, what the files say, and how each version does."""
+        return rollout.listed(hub, merchant=merchant)
+
+    @routes.get("/flows/{flow}/diff")
+    def diff(flow: Name, a: str | None = None, b: str | None = None, merchant: int | None = None) -> dict[str, Any]:
+        """How two versions differ in all their texts."""
+        return rollout.diff(hub, flow, a=a, b=b, merchant=merchant)
+
+    @routes.post("/flows/{flow}/activate")
+    def activate(flow: Name, body: ActivateBody) -> dict[str, Any]:
+        """Pins a version for all or starts a canary, or follows the files again."""
+        return rollout.activate(hub, flow, **body.model_dump(), by=_BY)
+
+    @routes.post("/flows/{flow}/rollback")
+    def rollback(flow: Name, body: RollbackBody) -> dict[str, Any]:
+        """Ends the canary, else runs the version from before."""
+        return rollout.rollback(hub, flow, merchant=body.merchant, by=_BY)
 
 
 def _connections(routes: APIRouter, site: Site) -> None:

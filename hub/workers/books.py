@@ -29,6 +29,7 @@ class BooksWorker:
         database: Database,
         batch: Batch,
         active: Callable[[int], Active],
+        notice: Callable[[], None],
         owner: str,
         clock: Callable[[], int],
         committed: Callable[[], None],
@@ -36,6 +37,7 @@ class BooksWorker:
         self._database = database
         self._batch = batch
         self._active = active
+        self._notice = notice
         self._owner = f"{owner}-books"
         self._clock = clock
         self._committed = committed
@@ -59,7 +61,8 @@ class BooksWorker:
             connection.execute(_LANE.update().values(owner=None, until=0))
 
     def work_once(self) -> bool:
-        """Works one batch of the next merchant that has one. Returns whether there was one."""
+        """Works one batch of the next merchant that has one, with what runs by now. Returns whether there was one."""
+        self._notice()
         with self._database.read() as connection:
             due = claim.due_merchants(connection, self._clock())
         turn = [m for m in due if m > self._last_merchant] + [m for m in due if m <= self._last_merchant]

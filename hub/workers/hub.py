@@ -17,7 +17,8 @@ from hub.core.ledger.book import BookLocks
 from hub.db.engine import Database
 from hub.db.tables import Merchant
 from hub.db.types import now_us
-from hub.flows.active import Active, activate
+from hub.flows import activation
+from hub.flows.active import Active
 from hub.flows.batch import Batch
 from hub.inbox.receive import Intake
 from hub.mapping import Problem
@@ -58,7 +59,8 @@ class Hub:
         self.links = Links(registry, vault, database)
         self._problems: dict[int, list[Problem]] = {}
         self._actives: dict[int, Active] = {}
-        self._actives_lock = threading.Lock()
+        #: held while flows are loaded; what runs meanwhile goes on with those before
+        self._loading = threading.Lock()
         self._started = False
         self.intake = Intake(database, self._wake)
         self.outbox = Outbox(
@@ -73,7 +75,7 @@ class Hub:
         #: who writes in a book now: batches, and the changes that people make
         self.locks = BookLocks()
         self.batch = Batch(database, self.locks, clock)
-        self.books = BooksWorker(database, self.batch, self.active, self.owner, clock, self._news)
+        self.books = BooksWorker(database, self.batch, self.active, self.notice, self.owner, clock, self._news)
         self.fetch = FetchWorker(database, self.links, self.owner, clock, self.books.wake)
         self._sweeper = Loop("sweep", self._sweep, idle_s=SWEEP_S)
         self.poller = Poller(database, self.links, registry, self.active, clock, poll_seconds, self._wake)
@@ -95,18 +97,44 @@ class Hub:
         with self.database.read() as connection:
             return list(connection.execute(sa.select(_MERCHANT.c.id).order_by(_MERCHANT.c.id)).scalars())
 
+    @property
+    def flow_source(self) -> activation.FlowSource:
+        """Where its flows come from."""
+        return activation.FlowSource(self.database, self.vault, self.registry, self.homes)
+
     def active(self, merchant_id: int) -> Active:
-        """What runs for a merchant now."""
-        with self._actives_lock:
-            known = self._actives.get(merchant_id)
-            if known is None:
-                self.database.ids.ensure(100)
-                known, problems = activate(
-                    self.database, self.vault, self.registry, merchant_id, homes=self.homes, now=self.clock()
-                )
-                self._actives[merchant_id] = known
-                self._problems[merchant_id] = problems
+        """What runs for a merchant now. The first call activates what the files say."""
+        return self._actives.get(merchant_id) or self._load(merchant_id, follow=True)
+
+    def as_activated(self, merchant_id: int) -> Active:
+        """What runs for a merchant now, with no look at what the files say where something was activated before."""
+        known = self._actives.get(merchant_id)
+        if known is not None:
             return known
+        with self.database.read() as connection:
+            activated = bool(activation.rows_of(connection, merchant_id))
+        return self._load(merchant_id, follow=not activated)
+
+    def notice(self) -> None:
+        """Loads what this process or another one activated since."""
+        with self.database.read() as connection:
+            stamps = activation.stamps(connection)
+        for merchant_id, known in list(self._actives.items()):
+            if stamps.get(merchant_id, 0) != known.stamp:
+                self._load(merchant_id, follow=False, again=True)
+
+    def _load(self, merchant_id: int, *, follow: bool, again: bool = False) -> Active:
+        with self._loading:
+            known = self._actives.get(merchant_id)
+            if known is not None and not again:
+                return known  # another thread loaded it
+            self.database.ids.ensure(100)
+            if follow:
+                made = activation.follow(self.flow_source, merchant_id, now=self.clock(), announce=again)
+            else:
+                made = activation.load(self.flow_source, merchant_id)
+            self._actives[merchant_id], self._problems[merchant_id] = made
+            return made[0]
 
     @property
     def problems(self) -> list[Problem]:
@@ -114,13 +142,10 @@ class Hub:
         return list(dict.fromkeys(problem for some in self._problems.values() for problem in some))
 
     def reload(self) -> list[Problem]:
-        """Reads flows, mappings, connections and roles again. A flow that does not lint is refused and the version that
-        ran goes on; what is wrong is returned."""
-        with self._actives_lock:
-            self._actives.clear()
-            self._problems.clear()
+        """Reads flows, mappings, connections and roles again, and activates what the files say. A flow that does not lint is
+        refused and the version that ran goes on; what is wrong is returned. Other processes notice it."""
         for merchant_id in self.merchants():
-            self.active(merchant_id)
+            self._load(merchant_id, follow=True, again=True)
         return self.problems
 
     def start(self) -> None:

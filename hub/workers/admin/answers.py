@@ -23,6 +23,7 @@ from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows import readback
 from hub.flows.tables import Run
+from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
 from hub.outbox import bodies, effects, outcomes
 from hub.outbox.plan import DELIVERY
@@ -127,6 +128,61 @@ def _run(hub: Hub, question: Row) -> Row | None:
     with hub.database.read() as connection:
         row = connection.execute(sa.select(_RUN).where(_RUN.c.id == question["run_id"])).mappings().one_or_none()
     return None if row is None else dict(row)
+
+
+def replay_withdrawn(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
+    """What a withdrawn version parked and nobody answered is worked again with the version that runs now: events as a whole,
+    of core events the runs. Their own questions are closed by it, but for those of runs that are parked again."""
+    details = json.loads(question["details"])
+    merchant_id, now = changing.plan.merchant_id, changing.plan.now
+    with hub.database.read() as connection:
+        runs = [dict(row) for row in connection.execute(_parked_runs(merchant_id, details)).mappings()]
+        about = {_subject(run) for run in runs if run["trigger"] is not None}
+        asked = [dict(row) for row in connection.execute(_open_about(merchant_id, about)).mappings()]
+        seqs = {run["event_seq"] for run in runs if run["trigger"] is None}
+        parked = _INBOX.c.seq.in_(sorted(seqs)), _INBOX.c.state == "parked"
+        events = list(connection.execute(sa.select(_INBOX.c.seq).where(*parked)).scalars())
+    still_open = {each["subject"] for each in asked}
+    again: set[str] = set()
+    for run in runs:
+        if run["trigger"] is not None and _subject(run) in still_open and not _run_again(hub, changing, run):
+            again.add(_subject(run))
+    for each in asked:
+        if each["subject"] not in again:
+            changing.close(each, "replay")
+    if events:
+        changing.then(lambda connection: reopen(connection, merchant_id, events, now, ""))
+    return True
+
+
+def _parked_runs(merchant_id: int, details: Mapping[str, Any]) -> sa.Select[Any]:
+    """Runs that a version parked, in order."""
+    wanted = {
+        "merchant_id": merchant_id,
+        "flow": details["flow"],
+        "version_hash": details["version"],
+        "state": "parked",
+    }
+    return (
+        sa.select(_RUN)
+        .where(*(_RUN.c[name] == value for name, value in wanted.items()))
+        .order_by(_RUN.c.started_at, _RUN.c.event_seq, _RUN.c.id)
+    )
+
+
+def _open_about(merchant_id: int, subjects: set[str]) -> sa.Select[Any]:
+    return sa.select(QUESTION).where(
+        QUESTION.c.merchant_id == merchant_id,
+        # the condition of the partial index, word for word
+        sa.text("question.state = 'open'"),
+        QUESTION.c.subject.in_(sorted(subjects)),
+        QUESTION.c.run_id.is_not(None),
+    )
+
+
+def _subject(run: Row) -> str:
+    """What the question of a run that answered a core event is about."""
+    return f"{run['subject']}:{run['flow']}"
 
 
 def _run_again(hub: Hub, changing: Change, run: Row) -> bool:

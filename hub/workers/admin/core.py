@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from hub.core.ledger.book import lock_book
-from hub.core.plan import Plan
+from hub.core.plan import Plan, Row
 from hub.flows.active import Active
 from hub.flows.batch import WRITE_ORDER, Later
 from hub.inbox.claim import Event
+from hub.inbox.questions import OPEN_QUESTIONS, QUESTION
 from hub.outbox import plan as outbox_plan
 from hub.workers.hub import Hub
 
@@ -31,11 +32,19 @@ class Change:
         """Runs in the transaction that writes the plan, after it."""
         self._then.append(write)
 
+    def close(self, question: Row, said: str, by: str = "") -> None:
+        """Closes an open question as answered."""
+        self.plan.update(
+            QUESTION, question, state="answered", answer=said, answered_by=by or None, closed_at=self.plan.now
+        )
+        self.plan.put(OPEN_QUESTIONS, (question["subject"], question["kind"]), None)
+
 
 @contextmanager
 def change(hub: Hub, merchant_id: int, *, ids: int = 0) -> Iterator[Change]:
     """Gives a plan and writes it at the end; an exception writes nothing. Core events go to the flows that answer them,
     as they do in a batch. `ids`: how many ids may be taken beyond the usual."""
+    hub.notice()
     active = hub.active(merchant_id)
     hub.database.ids.ensure(5_000 + ids)
     with ExitStack() as stack:

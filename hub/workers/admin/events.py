@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy import Connection
 from hub.connect import payload
 from hub.connect.errors import ConnectError
 from hub.db.types import instant_text
+from hub.flows.activation import load_earlier
+from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
 from hub.inbox.receive import Received, dedup_key
 from hub.inbox.tables import Inbox
@@ -20,6 +23,7 @@ from hub.workers.admin.tables_in import read_rows
 from hub.workers.hub import Hub
 
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
+_RUN = Run.__table__  # type: ignore[attr-defined]
 #: kinds of events whose record is read from its system, so that no body is needed
 _READ_KINDS = ("poll", "read", "backfill")
 _FINAL = ("done", "parked")
@@ -82,18 +86,54 @@ def import_file(
     return total
 
 
-def replay(hub: Hub, seqs: Sequence[int], *, by: str = "", merchant_id: int = 1) -> dict[str, Any]:
+def replay(
+    hub: Hub, seqs: Sequence[int], *, same_version: bool = False, by: str = "", merchant_id: int = 1
+) -> dict[str, Any]:
     """Works parked or done events again, with new attempts; the questions that parked them are closed. What is booked
-    already is not booked twice. Raises: NotThere; AdminError when a body was erased."""
+    already is not booked twice. `same_version`: with the versions of the flows that worked them last.
+
+    Raises: NotThere; AdminError when a body was erased, or a version does not run any more."""
+    kept = _versions(hub, seqs, merchant_id) if same_version else {}
     with hub.database.write() as connection:
-        reopen(connection, merchant_id, seqs, hub.clock(), by)
+        reopen(connection, merchant_id, seqs, hub.clock(), by, versions=kept)
     hub.books.wake()
     hub.fetch.wake()
     return {"replayed": sorted(set(seqs))}
 
 
-def reopen(connection: Connection, merchant_id: int, seqs: Sequence[int], now: int, by: str) -> None:
-    """Makes events ready again, in a write transaction."""
+def _versions(hub: Hub, seqs: Sequence[int], merchant_id: int) -> dict[int, dict[str, str]]:
+    """The versions of flows that worked events last, by event and flow. Raises: AdminError when one cannot run again."""
+    found: dict[int, dict[str, str]] = {}
+    with hub.database.read() as connection:
+        for row in connection.execute(
+            sa.select(_RUN.c.event_seq, _RUN.c.flow, _RUN.c.version_hash)
+            .where(_RUN.c.merchant_id == merchant_id, _RUN.c.event_seq.in_(sorted(set(seqs))))
+            .order_by(_RUN.c.started_at, _RUN.c.id)
+        ):
+            found.setdefault(row.event_seq, {})[row.flow] = row.version_hash
+    hub.notice()
+    active = hub.active(merchant_id)
+    wanted = {version for some in found.values() for version in some.values()}
+    load_earlier(hub.database, active, wanted)
+    problems = [reason for version in sorted(wanted) if isinstance(reason := active.earlier[version], str)]
+    gone = {flow for some in found.values() for flow in some} - {flow.name for flow in active.flows}
+    problems += [f"flow {flow} is not there any more" for flow in sorted(gone)]
+    if problems:
+        raise AdminError("these events cannot be worked as they were", problems)
+    return found
+
+
+def reopen(
+    connection: Connection,
+    merchant_id: int,
+    seqs: Sequence[int],
+    now: int,
+    by: str,
+    *,
+    versions: Mapping[int, Mapping[str, str]] | None = None,
+) -> None:
+    """Makes events ready again, in a write transaction. `versions`: those of flows that an event is worked with, by event
+    and flow; without, it is worked with what runs."""
     wanted = sorted(set(seqs))
     columns = ("seq", "state", "kind", "ordering_key", "received_at", "finished_at")
     rows = connection.execute(
@@ -120,11 +160,14 @@ def reopen(connection: Connection, merchant_id: int, seqs: Sequence[int], now: i
         these = [row.seq for row in rows if (row.kind in _READ_KINDS) == (kinds is not None)]
         if these:
             values: dict[str, Any] = {
-                "state": state, "attempts": 0, "claims": 0, "next_attempt_at": 0, "finished_at": None, "outcome": None
+                "state": state, "attempts": 0, "claims": 0, "next_attempt_at": 0, "finished_at": None, "outcome": None,
+                "versions": None,
             }  # fmt: skip
             if kinds is not None:
                 values["reads"] = None
             connection.execute(INBOX.update().where(INBOX.c.seq.in_(these)).values(**values))
+    for seq, of_flows in (versions or {}).items():
+        connection.execute(INBOX.update().where(INBOX.c.seq == seq).values(versions=json.dumps(of_flows)))
     for row in rows:
         connection.execute(
             QUESTION.update()

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from hub.core.errors import CoreError
 from hub.core.plan import Row
 from hub.db.types import instant_text
-from hub.inbox.questions import OPEN_QUESTIONS, QUESTION
+from hub.flows.canary import WITHDRAWN
+from hub.inbox.questions import QUESTION
 from hub.workers.admin import answers
 from hub.workers.admin.core import Change, change
 from hub.workers.admin.errors import AdminError, NotThere
@@ -29,6 +30,7 @@ HANDLERS: dict[tuple[str, str] | str, Handler] = {
     "wait": answers.wait,
     "resend": answers.resend,
     "confirmed": answers.confirmed,
+    (WITHDRAWN, "replay"): answers.replay_withdrawn,
     ("stock.drift", "adopt"): answers.adopt_drift,
     ("stock.drift", "push"): answers.push_drift,
     ("sku.unknown", "map"): answers.map_sku,
@@ -129,7 +131,8 @@ def answer(
             changing.event_seq = row["event_seq"] or 0
             closed = handler(hub, changing, row, values)
             if closed:
-                _close(changing, row, answer, values, by)
+                said = json.dumps({"answer": answer, **values}, ensure_ascii=False, default=str) if values else answer
+                changing.close(row, said, by)
     except CoreError as error:
         raise AdminError(str(error)) from None
     return {"question": str(question_id), "answer": answer, "closed": closed}
@@ -149,11 +152,3 @@ def _open(hub: Hub, question_id: int, merchant_id: int) -> Row:
     if row["state"] != "open":
         raise AdminError(f"question {question_id} is {row['state']} already")
     return dict(row)
-
-
-def _close(changing: Change, row: Row, answer: str, values: Mapping[str, Any], by: str) -> None:
-    said = json.dumps({"answer": answer, **values}, ensure_ascii=False, default=str) if values else answer
-    changing.plan.update(
-        QUESTION, row, state="answered", answer=said, answered_by=by or None, closed_at=changing.plan.now
-    )
-    changing.plan.put(OPEN_QUESTIONS, (row["subject"], row["kind"]), None)

@@ -151,7 +151,40 @@ CREATE TABLE flow_activation (
     flow VARCHAR NOT NULL,
     version_hash VARCHAR NOT NULL,
     activated_at INTEGER NOT NULL,
+    activated_by VARCHAR NOT NULL,
+    pinned BOOLEAN NOT NULL,
+    before_hash VARCHAR,
     PRIMARY KEY (merchant_id, flow)
+)
+""",
+    """
+CREATE TABLE flow_canary (
+    id INTEGER NOT NULL,
+    merchant_id INTEGER NOT NULL,
+    flow VARCHAR NOT NULL,
+    version_hash VARCHAR NOT NULL,
+    share INTEGER NOT NULL,
+    rule VARCHAR,
+    state VARCHAR NOT NULL,
+    recent TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    parked INTEGER NOT NULL,
+    stable_runs INTEGER NOT NULL,
+    stable_parked INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    started_by VARCHAR NOT NULL,
+    ended_at INTEGER,
+    PRIMARY KEY (id),
+    CONSTRAINT flow_canary_state CHECK (state IN ('running', 'withdrawn', 'promoted', 'ended')),
+    CONSTRAINT flow_canary_share CHECK (share BETWEEN 1 AND 100)
+)
+""",
+    "CREATE UNIQUE INDEX flow_canary_running ON flow_canary (merchant_id, flow) WHERE state = 'running'",
+    """
+CREATE TABLE flow_stamp (
+    id INTEGER NOT NULL,
+    changes INTEGER NOT NULL,
+    PRIMARY KEY (id)
 )
 """,
     """
@@ -197,6 +230,7 @@ CREATE TABLE inbox (
     finished_at INTEGER,
     outcome TEXT,
     parent_seq INTEGER,
+    versions TEXT,
     CONSTRAINT inbox_state CHECK (state IN ('fetch', 'ready', 'retry', 'done', 'parked')),
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
 )
@@ -1039,7 +1073,40 @@ CREATE TABLE flow_activation (
     flow VARCHAR NOT NULL,
     version_hash VARCHAR NOT NULL,
     activated_at BIGINT NOT NULL,
+    activated_by VARCHAR NOT NULL,
+    pinned BOOLEAN NOT NULL,
+    before_hash VARCHAR,
     PRIMARY KEY (merchant_id, flow)
+)
+""",
+    """
+CREATE TABLE flow_canary (
+    id BIGINT NOT NULL,
+    merchant_id BIGINT NOT NULL,
+    flow VARCHAR NOT NULL,
+    version_hash VARCHAR NOT NULL,
+    share INTEGER NOT NULL,
+    rule VARCHAR,
+    state VARCHAR NOT NULL,
+    recent TEXT NOT NULL,
+    runs BIGINT NOT NULL,
+    parked BIGINT NOT NULL,
+    stable_runs BIGINT NOT NULL,
+    stable_parked BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    started_by VARCHAR NOT NULL,
+    ended_at BIGINT,
+    PRIMARY KEY (id),
+    CONSTRAINT flow_canary_state CHECK (state IN ('running', 'withdrawn', 'promoted', 'ended')),
+    CONSTRAINT flow_canary_share CHECK (share BETWEEN 1 AND 100)
+)
+""",
+    "CREATE UNIQUE INDEX flow_canary_running ON flow_canary (merchant_id, flow) WHERE state = 'running'",
+    """
+CREATE TABLE flow_stamp (
+    id BIGINT NOT NULL,
+    changes BIGINT NOT NULL,
+    PRIMARY KEY (id)
 )
 """,
     """
@@ -1085,6 +1152,7 @@ CREATE TABLE inbox (
     finished_at BIGINT,
     outcome TEXT,
     parent_seq BIGINT,
+    versions TEXT,
     PRIMARY KEY (seq),
     CONSTRAINT inbox_state CHECK (state IN ('fetch', 'ready', 'retry', 'done', 'parked')),
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
