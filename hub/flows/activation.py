@@ -265,12 +265,12 @@ def _store(database: Database, known: _Known, flows: Iterable[Flow], now: int, a
 def put(connection: Connection, merchant_id: int, flow: str, version: str, *, by: str, pinned: bool, now: int) -> None:
     """Makes a version the active one of a flow. The one that ran before is kept in mind."""
     row = rows_of(connection, merchant_id).get(flow)
-    values: dict[str, Any] = {"version_hash": version, "activated_at": now, "activated_by": by, "pinned": pinned}
+    values: dict[str, Any] = {"version_hash": version, "activated_by": by, "pinned": pinned}
     if row is None:
-        connection.execute(ACTIVATION.insert().values(merchant_id=merchant_id, flow=flow, **values))
+        connection.execute(ACTIVATION.insert().values(merchant_id=merchant_id, flow=flow, activated_at=now, **values))
         return
     if row.version_hash != version:
-        values["before_hash"] = row.version_hash
+        values |= {"before_hash": row.version_hash, "activated_at": now}
     connection.execute(ACTIVATION.update().where(*_of(ACTIVATION, merchant_id, flow)).values(**values))
 
 

@@ -271,7 +271,7 @@ def _pin(connection: Connection, place: _Place, flow: Flow, by: str, now: int) -
     activation.bump(connection, place.merchant_id)
 
 
-def _begin(hub: Hub, connection: Connection, place: _Place, flow: Flow, share: int, rule: Rule | None, by: str) -> None:
+def _begin(connection: Connection, hub: Hub, place: _Place, flow: Flow, share: int, rule: Rule | None, by: str) -> None:
     now = hub.clock()
     versions.keep(connection, [flow], now)
     activation.start_canary(
