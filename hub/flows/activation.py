@@ -276,7 +276,9 @@ def put(connection: Connection, merchant_id: int, flow: str, version: str, *, by
 
 def unpin(connection: Connection, merchant_id: int, flow: str) -> None:
     """From now on the files say what runs."""
-    connection.execute(ACTIVATION.update().where(*_of(ACTIVATION, merchant_id, flow)).values(pinned=False))
+    connection.execute(
+        ACTIVATION.update().where(*_of(ACTIVATION, merchant_id, flow)).values(pinned=False, activated_by=FILES)
+    )
 
 
 def drop(connection: Connection, merchant_id: int, flow: str) -> None:
@@ -287,8 +289,10 @@ def drop(connection: Connection, merchant_id: int, flow: str) -> None:
 def start_canary(connection: Connection, row: Mapping[str, Any]) -> None:
     """Gives a version a share of the ordering keys (a row of `flow_canary`), and pins the active one for the others. A
     canary that ran ends."""
+    of_flow = _of(ACTIVATION, row["merchant_id"], row["flow"])
     end_canary(connection, row["merchant_id"], row["flow"], "ended", row["started_at"])
-    connection.execute(ACTIVATION.update().where(*_of(ACTIVATION, row["merchant_id"], row["flow"])).values(pinned=True))
+    pinned = {"pinned": True, "activated_by": row["started_by"]}
+    connection.execute(ACTIVATION.update().where(*of_flow).values(**pinned))
     connection.execute(CANARY.insert().values(**row))
 
 
