@@ -120,13 +120,15 @@ class Hub:
         with self.database.read() as connection:
             stamps = activation.stamps(connection)
         for merchant_id, known in list(self._actives.items()):
-            if stamps.get(merchant_id, 0) != known.stamp:
-                self._load(merchant_id, follow=False, again=True)
+            stamp = stamps.get(merchant_id, 0)
+            if stamp != known.stamp:
+                self._load(merchant_id, follow=False, again=True, stamp=stamp)
 
-    def _load(self, merchant_id: int, *, follow: bool, again: bool = False) -> Active:
+    def _load(self, merchant_id: int, *, follow: bool, again: bool = False, stamp: int | None = None) -> Active:
+        """Loads what runs: with a look at the files or without, unless it is there (`again`: unless it has this stamp)."""
         with self._loading:
             known = self._actives.get(merchant_id)
-            if known is not None and not again:
+            if known is not None and (not again or known.stamp == stamp):
                 return known  # another thread loaded it
             self.database.ids.ensure(100)
             if follow:
