@@ -11,4 +11,4 @@ from doc_pages import run_page, shell_for
 def test_the_examples_of_the_page_on_versions_work(tmp_path: Path) -> None:
     shell = shell_for(tmp_path)
     subprocess.run(["hub", "init"], env=shell, check=True, capture_output=True)
-    assert run_page("versions.md", tmp_path, shell) == 9
+    assert run_page("versions.md", tmp_path, shell) == 8
