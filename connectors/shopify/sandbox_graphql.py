@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,16 @@ SCOPES = {
 }
 
 
+@lru_cache(maxsize=200)
+def _document(query: str) -> DocumentNode | list[GraphQLError]:
+    """A document, or what is wrong with it: the same for every shop, and dear to find out."""
+    try:
+        document = parse(query)
+    except GraphQLError as error:
+        return [error]
+    return list(validate(SCHEMA, document)) or document
+
+
 @dataclass
 class Call:
     """One request: what its token may do, and what it is told besides its data."""
@@ -58,7 +68,6 @@ class Call:
 class Graphql:
     def __init__(self, shop: Shop, webhooks: Webhooks, bucket: Bucket) -> None:
         self.shop, self.webhooks, self.bucket = shop, webhooks, bucket
-        self._parsed: dict[str, DocumentNode | list[GraphQLError]] = {}
         self._root = {name: self._guarded(name, make) for name, make in self._fields().items()}
 
     # --- one request ---
@@ -67,7 +76,7 @@ class Graphql:
         query, variables = payload.get("query"), payload.get("variables") or {}
         if not isinstance(query, str):
             return {"errors": [{"message": "No query was given", "extensions": {"code": "BAD_REQUEST"}}]}
-        document = self._document(query)
+        document = _document(query)
         if isinstance(document, list):
             return {"errors": [error.formatted for error in document]}
         operation = get_operation_ast(document, payload.get("operationName"))
@@ -98,17 +107,6 @@ class Graphql:
         if call.warnings:
             answer["extensions"]["search"] = call.warnings
         return answer
-
-    def _document(self, query: str) -> DocumentNode | list[GraphQLError]:
-        if query not in self._parsed:
-            try:
-                document = parse(query)
-            except GraphQLError as error:
-                return [error]
-            if len(self._parsed) > 200:
-                self._parsed.clear()
-            self._parsed[query] = list(validate(SCHEMA, document)) or document
-        return self._parsed[query]
 
     def _cost(self, document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any]) -> int:
         return Cost(SCHEMA, document, variables).of(operation)

@@ -146,6 +146,14 @@ class Server:
         with self._lock:
             self._faults.append(fault)
 
+    def reset(self) -> None:
+        """Forget everything: messages, faults, what was said. It goes on listening."""
+        with self._lock:
+            self._messages.clear()
+            self._faults.clear()
+            self._log.clear()
+            self.sessions = 0
+
     def forget_faults(self) -> None:
         """Drop all planted faults."""
         with self._lock:

@@ -154,7 +154,9 @@ class Client:
         with self._lock:
             if self._http is None:
                 limits = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=15)
-                self._http = httpx.Client(timeout=TIMEOUT, limits=limits, follow_redirects=False)
+                self._http = httpx.Client(
+                    timeout=TIMEOUT, limits=limits, follow_redirects=False, transport=self._link.transport
+                )
             return self._http
 
     def _common_headers(self) -> dict[str, str]:

@@ -76,6 +76,11 @@ class Link:
         return self._links.database
 
     @property
+    def transport(self) -> Any:
+        """What the client sends through; None for the network."""
+        return self._links.transport
+
+    @property
     def connected(self) -> bool:
         """Whether it can be used: one by OAuth needs its first tokens, or client credentials to ask for them."""
         auth = self.connector.manifest.auth
@@ -136,10 +141,12 @@ class Link:
 class Links:
     """The links of this process. Safe to share between threads."""
 
-    def __init__(self, registry: Registry, vault: Vault, database: Database) -> None:
+    def __init__(self, registry: Registry, vault: Vault, database: Database, transport: Any = None) -> None:
         self.registry = registry
         self.vault = vault
         self.database = database
+        #: what all clients send through, where that is not the network
+        self.transport = transport
         self._lock = threading.Lock()
         self._links: dict[int, tuple[Link, float]] = {}
 

@@ -46,12 +46,15 @@ class FlowSource:
     vault: Vault
     registry: Registry
     homes: Sequence[Path] = ()
+    #: no other files than these, by name; null: all
+    only: Collection[str] | None = None
 
     def files(self, roles: Roles) -> Candidates:
         """The flows of the files, compiled for these roles."""
         mappings = MappingFolder.standard([home / "mappings" for home in self.homes])
         written = flow_files([home / "flows" for home in self.homes])
-        return Candidates(written, load_flows(written, roles, mappings))
+        chosen = [file for file in written if self.only is None or file.name in self.only]
+        return Candidates(written, load_flows(chosen, roles, mappings, beside=written))
 
 
 @dataclass(frozen=True)

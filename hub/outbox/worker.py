@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from hub.connect import operations
+from hub.connect.inprocess import Inline
 from hub.connect.links import Links
 from hub.connect.manifest import Operation
 from hub.connect.tables import Connection as ConnectionTable
@@ -41,7 +42,7 @@ class Outbox:
         vault: Vault,
         *,
         owner: str,
-        threads: int = 24,
+        threads: int = 24,  # none: sent one after the other by whoever calls `step`
         per_connection: int = 16,
         clock: Callable[[], int] = now_us,
         import_pending: Callable[[int], None] = lambda _connection_id: None,
@@ -50,12 +51,12 @@ class Outbox:
         self._links = links
         self._vault = vault
         self._owner = owner
-        self._threads = threads
+        self._threads = threads or per_connection
         self._per_connection = per_connection
         self._clock = clock
         #: asks for the pending orders of a connection, after a stale stock push
         self._import_pending = import_pending
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox") if threads else Inline()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         #: connection of each delivery that is being sent by us, or whose outcome is not committed yet
         self._in_flight: dict[int, int] = {}

@@ -1,51 +1,30 @@
-"""`hub test`: runs the tests that stand beside flows. Each test has a hub of its own in a scratch database and fresh
-sandboxes over loopback; its clock moves only to the next planned retry, so that nothing sleeps."""
+"""`hub test`: runs the tests that stand beside flows, on sandboxes and scratch databases; nothing else is reached."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from multiprocessing import util
 from pathlib import Path
-from typing import Any
 
-import sqlalchemy as sa
-
-from hub.connect import links, payload, reads
-from hub.connect.errors import ConnectError
 from hub.connect.registry import Registry, shipped
-from hub.connect.tables import PollCursor
-from hub.db.types import instant_text
 from hub.flows.active import flow_files
-from hub.inbox.receive import Received
-from hub.inbox.tables import Inbox
-from hub.outbox.plan import DELIVERY
-from hub.workers.admin.connections import adopt_stock
-from hub.workers.admin.errors import AdminError
-from hub.workers.expectation import Difference, compare
-from hub.workers.outcome import Outcome, look
-from hub.workers.payloads import read_files
-from hub.workers.sandboxed import FakeClock, Sandboxes, SandboxRefused
-from hub.workers.scratch import MERCHANT_ID, Scratch, Stocked
+from hub.workers.bench import Bench, CaseResult, key_of
+from hub.workers.scratch import ScratchFile
 from hub.workers.testfile import BrokenTest, Case, TestFile, read_test
 
-_INBOX = Inbox.__table__  # type: ignore[attr-defined]
-_CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
-#: how often the clock is moved to the next retry; a delivery that still fails then is as it is
-_RETRIES = 10
-
-
-@dataclass
-class CaseResult:
-    """How one test went. `failures`: each `{place, what, expected, found}`."""
-
-    name: str
-    place: str
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        return not self.failures
+#: benches that a process keeps: those of the flows and roles that it ran last
+_BENCHES = 12
+#: tests that one worker process takes at once
+_PORTION = 12
+#: below so many tests a second process costs more than it saves
+_WORTH = 24
 
 
 @dataclass
@@ -74,39 +53,145 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def run_tests(files: Sequence[Path]) -> Iterator[FileResult]:
-    """Runs test files one after the other."""
-    for file in files:
-        yield run_file(file)
+def run_tests(files: Sequence[Path], *, only: Sequence[str] = (), jobs: int | None = None) -> Iterator[FileResult]:
+    """Runs test files; results come in their order. `only`: names of tests, or patterns with `*`, or parts of names; a file
+    without such a test is left out. `jobs`: processes, by default one a CPU where there is work for them."""
+    read = [_read(file) for file in files]
+    chosen = [[case for case in tests.cases if _wanted(case, only)] if tests else [] for _, tests in read]
+    kept = [place for place, (result, _) in enumerate(read) if chosen[place] or (result.problems and not only)]
+    portions = [
+        (place, chosen[place][start : start + _PORTION])
+        for place in kept
+        for start in range(0, len(chosen[place]), _PORTION)
+    ]
+    count = _jobs(jobs, sum(map(len, chosen)))
+    ran = _side_by_side(read, portions, count) if count > 1 else _one_by_one(read, portions)
+    ready = next(ran, None)
+    for place in kept:
+        result, _ = read[place]
+        while ready is not None and ready[0] == place:
+            result.cases += ready[1].cases
+            result.problems += [each for each in ready[1].problems if each not in result.problems]
+            ready = next(ran, None)
+        yield result
 
 
 def run_file(file: Path) -> FileResult:
-    """Runs the tests of one file."""
+    """Runs the tests of one file, in this process."""
+    [result] = run_tests([file], jobs=1)
+    return result
+
+
+Read = tuple[FileResult, TestFile | None]
+Portion = tuple[int, list[Case]]
+Ran = tuple[int, FileResult]
+
+
+def _read(file: Path) -> Read:
     shown = f"{file.parent.name}/{file.name}" if file.is_absolute() else str(file)
     result = FileResult(shown)
     try:
-        tests = read_test(file, shown)
+        return result, read_test(file, shown)
     except (BrokenTest, OSError) as error:
         result.problems = str(error).splitlines()
-        return result
-    clock = FakeClock(tests.clock)
-    registry = Registry.discover(tests.home)
-    result.problems = _unknown(tests, registry)
-    if result.problems:
-        return result
-    sandboxes = Sandboxes(registry, {name: role.connector for name, role in tests.roles.items()}, clock.moment)
+        return result, None
+
+
+def _wanted(case: Case, only: Sequence[str]) -> bool:
+    name = case.name.casefold()
+    return not only or any(
+        fnmatchcase(name, each.casefold()) if "*" in each else each.casefold() in name for each in only
+    )
+
+
+def _jobs(asked: int | None, tests: int) -> int:
+    """Processes to run tests in. A process that has threads is not forked: what they hold would stay held in the copy."""
+    if "fork" not in multiprocessing.get_all_start_methods() or threading.active_count() > 1:
+        return 1
+    if asked is not None:
+        return asked
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 1 + tests // _WORTH)
+
+
+def _one_by_one(read: Sequence[Read], portions: Sequence[Portion]) -> Iterator[Ran]:
+    benches = Benches()
     try:
-        with tempfile.TemporaryDirectory(prefix="hub-test-") as folder:
-            bench = _Bench(Path(folder), tests, registry, sandboxes, clock)
-            try:
-                result.problems = bench.problems
-                if not result.problems:
-                    result.cases = [bench.run(case) for case in tests.cases]
-            finally:
-                bench.scratch.close()
+        for place, cases in portions:
+            yield place, benches.run(read[place], cases)
     finally:
-        sandboxes.close()
-    return result
+        benches.close()
+
+
+_shared: tuple[Sequence[Read], Benches] | None = None
+
+
+def _side_by_side(read: Sequence[Read], portions: Sequence[Portion], jobs: int) -> Iterator[Ran]:
+    """In forked processes, which have the files read and the code loaded when they begin."""
+    global _shared
+    _shared = (read, Benches())
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin) as pool:
+        futures: list[Future[FileResult]] = [pool.submit(_portion, portion) for portion in portions]
+        for (place, _), future in zip(portions, futures, strict=True):
+            yield place, future.result()
+
+
+def _begin() -> None:
+    assert _shared is not None
+    util.Finalize(None, _shared[1].close, exitpriority=10)
+
+
+def _portion(portion: Portion) -> FileResult:
+    assert _shared is not None
+    read, benches = _shared
+    return benches.run(read[portion[0]], portion[1])
+
+
+class Benches:
+    """The benches of a process, those used last kept. They take turns with one database."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._file: ScratchFile | None = None
+        self._benches: dict[object, Bench] = {}
+        self._registries: dict[Path, Registry] = {}
+
+    @property
+    def file(self) -> ScratchFile:
+        if self._file is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="hub-test-")
+            self._file = ScratchFile(Path(self._folder.name))
+        return self._file
+
+    def run(self, read: Read, cases: Sequence[Case]) -> FileResult:
+        """Runs tests of one file."""
+        result, tests = FileResult(read[0].file), read[1]
+        assert tests is not None
+        registry = self._registries.get(tests.home)
+        if registry is None:
+            registry = self._registries[tests.home] = Registry.discover(tests.home)
+        result.problems = _unknown(tests, registry)
+        if not result.problems:
+            bench = self._bench(tests, registry)
+            result.problems = bench.problems
+            if not result.problems:
+                bench.take(tests)
+                result.cases = [bench.run(case) for case in cases]
+        return result
+
+    def _bench(self, tests: TestFile, registry: Registry) -> Bench:
+        key = key_of(tests)
+        bench = self._benches.pop(key, None)
+        while len(self._benches) >= _BENCHES:
+            self._benches.pop(next(iter(self._benches))).close()
+        self._benches[key] = bench or Bench(tests, registry, self.file)
+        return self._benches[key]
+
+    def close(self) -> None:
+        for bench in self._benches.values():
+            bench.close()
+        self._benches.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def _unknown(tests: TestFile, registry: Registry) -> list[str]:
@@ -122,240 +207,3 @@ def _unknown(tests: TestFile, registry: Registry) -> list[str]:
         elif not (registry.get(role.connector).folder / "sandbox.py").is_file():
             problems.append(f"{tests.place(('roles', name))}: {role.connector} has no sandbox")
     return problems
-
-
-class _Bench:
-    """The hub and the sandboxes of a file, as new for each of its tests."""
-
-    def __init__(
-        self, folder: Path, tests: TestFile, registry: Registry, sandboxes: Sandboxes, clock: FakeClock
-    ) -> None:
-        self.tests = tests
-        self.sandboxes = sandboxes
-        self.clock = clock
-        self.products = [
-            {"sku": sku, "title": sku, "price": "10.00", "vat": "0.2", "quantity": units, **_texts(more)}
-            for sku, (units, more) in tests.stock.items()
-        ]
-        self.scratch = Scratch(folder, registry, clock, homes=[tests.home], flows=frozenset(tests.flows))
-        settings = sandboxes.reset(self.products)
-        self.connections = {
-            name: self.scratch.connect(name, role.connector, {**settings[name], **role.settings}, mode=role.mode)
-            for name, role in tests.roles.items()
-        }
-        self.scratch.stock(
-            Stocked(sku, str(more.get("title", sku)), True, {"main": units})
-            for sku, (units, more) in tests.stock.items()
-        )
-        hub = self.scratch.hub
-        self.active = hub.active(MERCHANT_ID)
-        named = {f"flows/{name}.yaml" for name in tests.flows}
-        self.problems = [str(each) for each in hub.problems if each.file in named or not each.file.startswith("flows/")]
-        #: records as a test gives them, by connection, kind and id
-        self._given: dict[tuple[int, str, str], Any] = {}
-        self._received: list[Received | None] = []
-        self.scratch.save()
-
-    def run(self, case: Case) -> CaseResult:
-        """Gives what is given, one after the other, and compares."""
-        made = CaseResult(case.name, self.tests.place(case.path))
-        place: tuple[str | int, ...] = case.path
-        try:
-            self._renew()
-            for number, answer in enumerate(case.answers):
-                place = (*case.path, "answers", number)
-                self.sandboxes.plant(str(answer.get("role")), {k: v for k, v in answer.items() if k != "role"})
-            for number, given in enumerate(case.given):
-                place = (*case.path, "given", number)
-                self._give(given)
-                self._settle()
-        except (SandboxRefused, AdminError, ConnectError, OSError, LookupError) as error:
-            made.failures = [
-                {"place": self.tests.place(place), "what": "given", "expected": "it can be done", "found": str(error)}
-            ]
-            return made
-        made.failures = [self._failure(each) for each in self._differences(case)]
-        return made
-
-    def _renew(self) -> None:
-        """Everything as it was before the first test."""
-        self.clock.now = self.tests.clock
-        self._given.clear()
-        self._received.clear()
-        self.scratch.restore()
-        settings = self.sandboxes.reset(self.products)
-        self.scratch.database.ids.ensure(10)
-        with self.scratch.database.write() as connection:
-            for name, role in self.tests.roles.items():
-                values = {**settings[name], **role.settings}
-                links.update_settings(
-                    connection, self.scratch.registry, self.scratch.vault, self.connections[name], values
-                )
-        for connection_id in self.connections.values():
-            self.scratch.hub.links.forget(connection_id)
-        self._adopt()
-
-    def _adopt(self) -> None:
-        """Takes the shop's numbers as the starting point, where a flow sends or watches stock."""
-        if not any(
-            flow.on.event == "stock.changed" or flow.on.record == "inventory_level" for flow in self.active.flows
-        ):
-            return
-        for name, role in self.tests.roles.items():
-            if "adopt_stock" in self.scratch.registry.get(role.connector).manifest.calls:
-                adopt_stock(self.scratch.hub, name)
-
-    def _give(self, given: Mapping[str, Any]) -> None:
-        received: Received | None = None
-        if "webhook" in given:
-            info = self._connection(given, str(given["webhook"]))
-            received = self.scratch.webhook(info, str(given["webhook"]), self._body(given))
-            self.scratch.receive(received)
-        elif "repeat" in given:
-            again = self._received[given["repeat"]]
-            assert again is not None
-            self.scratch.receive(again)
-        elif "manual" in given:
-            records = given["record"] if "record" in given else payload.decode(self._body(given))
-            for record in records if isinstance(records, list) else [records]:
-                self.scratch.receive(self.scratch.manual(str(given["manual"]), record))
-        elif "read" in given:
-            self._read(given)
-        elif "sandbox" in given:
-            self.sandboxes.post(str(given["sandbox"]), str(given["post"]), given.get("body"))
-        elif "poll" in given:
-            self._poll(str(given["poll"]))
-        else:
-            self.clock.now += int(given["wait"]) * 1_000_000
-        self._received.append(received)
-
-    def _connection(self, given: Mapping[str, Any], topic: str) -> Any:
-        """The connection of the role that is named, else the first whose connector sends this topic."""
-        for name, role in self.tests.roles.items():
-            webhooks = self.scratch.registry.get(role.connector).manifest.webhooks
-            if given.get("role") == name or (
-                "role" not in given and webhooks and (topic in webhooks.topics or "*" in webhooks.topics)
-            ):
-                return self.scratch.info(name)
-        raise SandboxRefused(f"no role of this file sends {topic}: name one in `role`")
-
-    def _body(self, given: Mapping[str, Any]) -> bytes:
-        if "file" in given:
-            return (self.tests.file.parent / str(given["file"])).read_bytes()
-        return payload.encode(given.get("body", {}))
-
-    def _read(self, given: Mapping[str, Any]) -> None:
-        """A record as the system has it now: it comes in like one that a poll found, and answers the hub's own reads."""
-        kind = str(given["read"])
-        named = given.get("file", [])
-        files = [self.tests.file.parent / str(name) for name in (named if isinstance(named, list) else [named])]
-        role = next((name for name in self.tests.roles if given.get("role", "shop") == name), None)
-        info = self.scratch.info(role) if role else None
-        if info is None:
-            raise SandboxRefused(f"no role {given.get('role', 'shop')!r} is there to be read")
-        record, record_id = given.get("body"), None
-        if files:
-            found = read_files(files, self.scratch.registry, None, [])
-            if len(found) != 1 or found[0].read is None:
-                reason = found[0].fault[1] if found and found[0].fault else "they are not the answers about one record"
-                raise SandboxRefused(f"{', '.join(map(str, named if isinstance(named, list) else [named]))}: {reason}")
-            record = found[0].read
-        if isinstance(record, dict):
-            record_id = record.get("legacyResourceId") or record.get("id")
-        if record_id is None:
-            raise SandboxRefused(f"a {kind} that is read has a `file` or a `body` with its id")
-        self._given[(info.id, kind, str(record_id))] = record
-        self.scratch.receive(self.scratch.read(info, kind, str(record_id), None), record)
-
-    def _poll(self, role: str) -> None:
-        """Asks the role's sandbox what changed since the beginning of the test."""
-        info = self.scratch.info(role)
-        if info is None:
-            raise SandboxRefused(f"no connection plays the role {role!r}")
-        ids = self.scratch.database.ids
-        ids.ensure(100)
-        begin = instant_text(self.tests.clock)[:19] + "+00:00"
-        for record, spec in self.scratch.registry.get(info.connector).manifest.records.items():
-            if not spec.poll:
-                continue
-            row = {"merchant_id": MERCHANT_ID, "connection_id": info.id, "record": record, "cursor": begin}
-            with self.scratch.database.write() as connection:
-                connection.execute(_CURSOR.delete().where(_CURSOR.c.connection_id == info.id))
-                connection.execute(_CURSOR.insert(), [{"id": ids.next(), **row, "updated_at": self.clock()}])
-            self.scratch.hub.poller.poll(MERCHANT_ID, info.id, record)
-
-    def _settle(self) -> None:
-        """Works, sends and reads what can be; the clock goes to each planned retry."""
-        hub = self.scratch.hub
-        for _ in range(_RETRIES):
-            while hub.books.work_once() or hub.outbox.run_until_idle() or hub.poller.poll_asked() or self._read_due():
-                pass
-            at = self._next_retry()
-            if at is None:
-                return
-            self.clock.now = max(self.clock.now, at)
-
-    def _read_due(self) -> bool:
-        """Reads what the hub asks for: from what the test gives, else from the sandbox. What neither has is left, so that
-        it holds nothing and is no question."""
-        with self.scratch.database.read() as connection:
-            waiting = connection.execute(
-                sa.select(_INBOX).where(_INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= self.clock())
-            ).all()
-        for event in waiting:
-            values = self._read_one(event)
-            with self.scratch.database.write() as connection:
-                connection.execute(_INBOX.update().where(_INBOX.c.seq == event.seq).values(claims=0, **values))
-        return bool(waiting)
-
-    def _read_one(self, event: Any) -> dict[str, Any]:
-        """What becomes of an event whose record is due to be read."""
-        record = self._given.get((event.connection_id, event.record, event.record_id))
-        if record is None:
-            try:
-                link = self.scratch.hub.links.open(event.connection_id)
-                record = reads.read(link, event.record, event.record_id)
-            except ConnectError as error:
-                later = self.clock() + (event.attempts + 1) * 1_000_000
-                return {"attempts": event.attempts + 1, "next_attempt_at": later, "outcome": str(error)[:300]}
-        if record is None:
-            return {"state": "done", "outcome": "neither the test nor the sandbox has it", "finished_at": self.clock()}
-        return {"state": "ready", "reads": payload.encode(record), "next_attempt_at": 0}
-
-    def _next_retry(self) -> int | None:
-        planned = sa.union_all(
-            sa.select(DELIVERY.c.next_attempt_at).where(DELIVERY.c.state == "retry"),
-            sa.select(_INBOX.c.next_attempt_at).where(_INBOX.c.state.in_(("retry", "fetch"))),
-        ).subquery()
-        with self.scratch.database.read() as connection:
-            at = connection.execute(sa.select(sa.func.min(planned.c.next_attempt_at))).scalar()
-        return None if at is None else int(at)
-
-    def _differences(self, case: Case) -> Iterator[Difference]:
-        with self.scratch.database.read() as connection:
-            found = comparable(look(connection, MERCHANT_ID))
-        for kind, expected in case.expect.items():
-            yield from compare(kind, expected, found[kind], (*case.path, "expect", kind))
-
-    def _failure(self, difference: Difference) -> dict[str, str]:
-        return {
-            "place": self.tests.place(difference.path),
-            "what": difference.what,
-            "expected": difference.expected,
-            "found": difference.found,
-        }
-
-
-def comparable(found: Outcome) -> Outcome:
-    """What tests compare: open questions, and no find-or-create deliveries, which follow from those that need them."""
-    return {
-        **found,
-        "questions": [each for each in found["questions"] if each["state"] == "open"],
-        "deliveries": [each for each in found["deliveries"] if not each["ensure"]],
-        "moves": [each for each in found["moves"] if not each["ref"].startswith("opening:main:")],
-    }
-
-
-def _texts(more: Mapping[str, Any]) -> dict[str, str]:
-    """Decimals as text, which the sandbox reads exactly."""
-    return {name: str(value) for name, value in more.items()}

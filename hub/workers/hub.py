@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -48,7 +49,11 @@ class Hub:
         clock: Callable[[], int] = now_us,
         poll_seconds: int = 0,
         outbox_threads: int = 24,
+        transport: Any = None,
+        only: Collection[str] | None = None,
     ) -> None:
+        #: the flows that run, by file name; None: all
+        self.only = only
         self.database = database
         self.vault = vault
         self.registry = registry
@@ -56,7 +61,7 @@ class Hub:
         self.clock = clock
         #: names this process in leases; the pid alone may come again after a restart
         self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
-        self.links = Links(registry, vault, database)
+        self.links = Links(registry, vault, database, transport)
         self._problems: dict[int, list[Problem]] = {}
         self._actives: dict[int, Active] = {}
         #: held while flows are loaded; what runs meanwhile goes on with those before
@@ -100,7 +105,7 @@ class Hub:
     @property
     def flow_source(self) -> activation.FlowSource:
         """Where its flows come from."""
-        return activation.FlowSource(self.database, self.vault, self.registry, self.homes)
+        return activation.FlowSource(self.database, self.vault, self.registry, self.homes, self.only)
 
     def active(self, merchant_id: int) -> Active:
         """What runs for a merchant now. The first call activates what the files say."""

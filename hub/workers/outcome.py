@@ -6,7 +6,7 @@ Personal data is only in the documents and in the bodies of deliveries."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,22 +35,22 @@ Item = dict[str, Any]
 Outcome = dict[str, list[Item]]
 
 
-def look(connection: Connection, merchant_id: int) -> Outcome:
-    """Everything of a merchant, oldest first."""
+def look(connection: Connection, merchant_id: int, kinds: Collection[str] = ()) -> Outcome:
+    """Everything of a merchant, oldest first; with `kinds` only these."""
     orders = _orders(connection, merchant_id)
     names = {order["id"]: order["name"] for order in orders}
-    documents = _documents(connection, merchant_id)
-    return {
-        "orders": orders,
-        "invoices": [each for each in documents if each["kind"] == "invoice"],
-        "credit_notes": [each for each in documents if each["kind"] == "credit_note"],
-        "entries": _entries(connection, merchant_id),
-        "moves": _moves(connection, merchant_id),
-        "reservations": _reservations(connection, merchant_id, names),
-        "deliveries": _deliveries(connection, merchant_id, names),
-        "questions": _questions(connection, merchant_id, names),
-        "runs": _runs(connection, merchant_id, names),
+    reads: dict[str, Callable[[], list[Item]]] = {
+        "orders": lambda: orders,
+        "invoices": lambda: _documents(connection, merchant_id, "invoice"),
+        "credit_notes": lambda: _documents(connection, merchant_id, "credit_note"),
+        "entries": lambda: _entries(connection, merchant_id),
+        "moves": lambda: _moves(connection, merchant_id),
+        "reservations": lambda: _reservations(connection, merchant_id, names),
+        "deliveries": lambda: _deliveries(connection, merchant_id, names),
+        "questions": lambda: _questions(connection, merchant_id, names),
+        "runs": lambda: _runs(connection, merchant_id, names),
     }
+    return {kind: read() for kind, read in reads.items() if not kinds or kind in kinds}
 
 
 def _orders(connection: Connection, merchant_id: int) -> list[Item]:
@@ -81,9 +81,11 @@ def _orders(connection: Connection, merchant_id: int) -> list[Item]:
     return found
 
 
-def _documents(connection: Connection, merchant_id: int) -> list[Item]:
+def _documents(connection: Connection, merchant_id: int, kind: str) -> list[Item]:
     rows = connection.execute(
-        sa.select(DOCUMENT).where(DOCUMENT.c.merchant_id == merchant_id).order_by(DOCUMENT.c.id)
+        sa.select(DOCUMENT)
+        .where(DOCUMENT.c.merchant_id == merchant_id, DOCUMENT.c.kind == kind)
+        .order_by(DOCUMENT.c.id)
     ).mappings()
     found = []
     for row in rows:

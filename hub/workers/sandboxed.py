@@ -1,16 +1,17 @@
-"""The sandboxes of a test file: one for each connector that it names, served over loopback, with a fresh state a test."""
+"""The sandboxes of a test file: one for each role that it names, with a fresh state a test. They are the applications that
+the demo serves over loopback, called in this process; a mail server has no such form and listens on loopback."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 from hub.connect import payload, sandboxes
 from hub.connect.http import httpx
+from hub.connect.inprocess import InProcess
 from hub.connect.registry import Registry
 
 #: what `create` or `serve` of a sandbox is called with; others with no more than the clock
@@ -63,13 +64,23 @@ class _Switch:
 class Sandboxes:
     """Sandboxes by role."""
 
-    def __init__(self, registry: Registry, roles: Mapping[str, str], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        roles: Mapping[str, str],
+        clock: Callable[[], datetime],
+        *,
+        sockets: bool = False,
+    ) -> None:
         self._registry = registry
         self._roles = dict(roles)
         self._clock = clock
-        self._served: dict[str, tuple[sandboxes.Running, _Switch]] = {}
+        self._served: dict[str, tuple[str, _Switch]] = {}
+        self._running: list[sandboxes.Running] = []
         self._mail: dict[str, Any] = {}
-        self._client = httpx.Client(timeout=10)
+        #: what the hub's clients send through; None: the network, which the sandboxes listen on
+        self.transport = None if sockets else InProcess()
+        self._client = httpx.Client(timeout=10, transport=self.transport)
 
     def reset(self, products: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Fresh sandboxes. Returns the settings of the connection to each, by role."""
@@ -77,20 +88,26 @@ class Sandboxes:
         for role, connector in self._roles.items():
             module = self._registry.get(connector).module("sandbox")
             if serve := getattr(module, "serve", None):
-                port = 0
                 if role in self._mail:
-                    port = self._mail[role].port
-                    self._mail.pop(role).close()
-                self._mail[role] = serve("127.0.0.1", port, **self._arguments(connector, serve, products))
+                    self._mail[role].reset()
+                else:
+                    self._mail[role] = serve("127.0.0.1", 0, **self._arguments(connector, serve, products))
             else:
                 app = module.create(**self._arguments(connector, module.create, products))
                 if role in self._served:
                     self._served[role][1].app = app
                 else:
                     switch = _Switch(app)
-                    self._served[role] = (sandboxes.serve_app(switch), switch)
+                    self._served[role] = (self._serve(role, switch), switch)
             settings[role] = self._settings(role, connector)
         return settings
+
+    def _serve(self, role: str, app: _Switch) -> str:
+        if self.transport is not None:
+            return self.transport.serve(role, app)
+        running = sandboxes.serve_app(app)
+        self._running.append(running)
+        return running.url
 
     def _arguments(self, connector: str, make: Callable[..., Any], products: Sequence[Mapping[str, Any]]) -> Any:
         takes = inspect.signature(make).parameters
@@ -111,7 +128,7 @@ class Sandboxes:
                 "security": "none",
                 "sender": "Boutique <shop@example.org>",
             }
-        url = self._served[role][0].url
+        url = self._served[role][0]
         if connector == "shopify":
             domain = self._served[role][1].state.sandbox.settings["domain"]
             return {
@@ -145,7 +162,7 @@ class Sandboxes:
                 f"no sandbox with actions plays the role {role!r}: {', '.join(self._served) or 'none'}"
             )
         content = payload.encode(body if body is not None else {})
-        answer = self._client.post(f"{served[0].url}/_sandbox/{path}", content=content)
+        answer = self._client.post(f"{served[0]}/_sandbox/{path}", content=content)
         if answer.status_code >= 400:
             raise SandboxRefused(f"the sandbox of {role} answers {answer.status_code} to {path}: {answer.text[:300]}")
         return answer.json()
@@ -181,9 +198,11 @@ class Sandboxes:
         return f"{declared.request.method} {path}"
 
     def close(self) -> None:
-        """Stops all of them, side by side."""
+        """Stops all of them."""
         self._client.close()
-        ends = [server.close for server in self._mail.values()] + [each.stop for each, _ in self._served.values()]
-        if ends:
-            with ThreadPoolExecutor(len(ends)) as pool:
-                list(pool.map(lambda end: end(), ends))
+        if self.transport is not None:
+            self.transport.end()
+        for server in self._mail.values():
+            server.close()
+        for running in self._running:
+            running.stop()

@@ -4,8 +4,10 @@ connections, a catalogue. What comes in goes the way it goes in any hub."""
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ from hub.core.time import local_date
 from hub.db import migrate
 from hub.db.engine import Database
 from hub.db.tables import Merchant
-from hub.flows.active import Active, build
 from hub.flows.batch import WRITE_ORDER
 from hub.flows.context import ConnectionInfo
 from hub.inbox.arrivals import from_poll, from_webhook
@@ -51,26 +52,55 @@ class Stocked:
     units: Mapping[str, int] = field(default_factory=dict)
 
 
+class ScratchFile:
+    """A database in a file that is put back to what it was as often as one likes. Scratch hubs that take turns share one,
+    with its compiled statements."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "scratch.sqlite"
+        self._file.write_bytes(_migrated())
+        self.database = Database(f"sqlite:///{self._file}")
+        sa.event.listen(self.database.engine, "connect", _without_waiting)
+
+    def save(self) -> Saved:
+        """The database as it is now. Nothing may be at work."""
+        self.database.dispose()  # the last connection writes everything into the one file
+        return Saved(self._file.read_bytes(), self.database.ids.blocks())
+
+    def restore(self, saved: Saved) -> None:
+        """Puts the database back to what was saved; the hubs on it, what they compiled and their connections stay."""
+        self.database.dispose()
+        for rest in ("-wal", "-shm"):
+            self._file.with_name(self._file.name + rest).unlink(missing_ok=True)
+        self.database.ids.restore(saved.blocks)
+        self._file.write_bytes(saved.content)
+
+
 def _without_waiting(dbapi: Any, _record: Any) -> None:
     """What is thrown away need not be on the disk."""
     dbapi.execute("PRAGMA synchronous=OFF")
 
 
-class ScratchHub(Hub):
-    """A hub that may run some of its flows only. Its parts are the ones of every hub."""
+@dataclass(frozen=True)
+class Saved:
+    """A database as it was, and the ids that were left then."""
 
-    def __init__(self, *arguments: Any, flows: Collection[str] | None = None, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._only = flows
+    content: bytes = field(repr=False)
+    blocks: tuple[tuple[int, int], ...]
 
-    def active(self, merchant_id: int) -> Active:
-        known = super().active(merchant_id)
-        if self._only is None or all(flow.name in self._only for flow in known.flows):
-            return known
-        chosen = [flow for flow in known.flows if flow.name in self._only]
-        made = build(known.merchant_id, known.lanes, known.settings, known.chain_key, chosen)
-        self._actives[merchant_id] = made
-        return made
+
+def empty() -> Saved:
+    """A database with its schema and nothing in it."""
+    return Saved(_migrated(), ())
+
+
+@lru_cache(maxsize=1)
+def _migrated() -> bytes:
+    """A database with its schema and nothing in it, made once a process."""
+    with tempfile.TemporaryDirectory(prefix="hub-schema-") as folder:
+        file = Path(folder) / "schema.sqlite"
+        migrate.upgrade(f"sqlite:///{file}")
+        return file.read_bytes()
 
     def notice(self) -> None:
         """Nobody else changes what runs here, and a database that is put back is no change."""
@@ -81,7 +111,7 @@ class Scratch:
 
     def __init__(
         self,
-        folder: Path,
+        place: Path | ScratchFile,
         registry: Registry,
         clock: Callable[[], int],
         *,
@@ -89,19 +119,25 @@ class Scratch:
         flows: Collection[str] | None = None,
         currency: str = "EUR",
         zone: str = "Europe/Paris",
+        transport: Any = None,
     ) -> None:
-        url = f"sqlite:///{folder / 'scratch.sqlite'}"
-        migrate.upgrade(url)
+        self.file = place if isinstance(place, ScratchFile) else ScratchFile(place)
         self.registry = registry
         self.clock = clock
         self.zone = zone
-        self.database = Database(url)
-        self._file = folder / "scratch.sqlite"
-        self._saved: tuple[bytes, tuple[tuple[int, int], ...]] | None = None
-        sa.event.listen(self.database.engine, "connect", _without_waiting)
+        self.database = self.file.database
         self.vault = Vault([root_key(os.urandom(32))], self.database.ids)
         self._open(currency)
-        self.hub = ScratchHub(self.database, self.vault, registry, homes=homes, clock=clock, flows=flows)
+        self.hub = Hub(
+            self.database,
+            self.vault,
+            registry,
+            homes=homes,
+            clock=clock,
+            outbox_threads=0,
+            transport=transport,
+            only=flows,
+        )
 
     def _open(self, currency: str) -> None:
         ids = self.database.ids
@@ -120,22 +156,6 @@ class Scratch:
                 now=self.clock(),
             )
             open_stock(connection, MERCHANT_ID, ids)
-
-    def save(self) -> None:
-        """Keeps the database as it is now, for `restore`. Nothing may be at work."""
-        self.database.dispose()  # the last connection writes everything into the one file
-        ids = self.database.ids
-        self._saved = (self._file.read_bytes(), ids.blocks())
-
-    def restore(self) -> None:
-        """Puts the database back to what was saved: the hub, what it compiled and its connections stay."""
-        assert self._saved is not None
-        self.database.dispose()
-        for rest in ("-wal", "-shm"):
-            self._file.with_name(self._file.name + rest).unlink(missing_ok=True)
-        content, blocks = self._saved
-        self.database.ids.restore(blocks)
-        self._file.write_bytes(content)
 
     def connect(self, role: str, connector: str, settings: Mapping[str, Any], *, mode: str) -> int:
         """Adds the connection that plays a role, called like it. All its orders are after its go-live."""
