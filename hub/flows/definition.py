@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.flows.context import MappingFolder, Roles
-from hub.flows.run import Step, leaves
+from hub.flows.run import Run, Step, leaves
 from hub.flows.source import FlowFile, written_steps
 from hub.flows.triggers import CORE_EVENTS, On, near, read_trigger
-from hub.mapping import Document, Expression, Position, Problem, SourceError, compile_expression
+from hub.mapping import Document, Expression, Position, Problem, SourceError, compile_expression, coverage
 
 __all__ = ["CORE_EVENTS", "LANGUAGE_VERSION", "Flow", "FlowErrors", "On", "StepConfig", "StepContext", "StepKind"]
 
@@ -38,6 +38,8 @@ KEYS_OF_CALLED = {
 NEEDED = ("flow", "on", "steps")
 ORDERS = ("latest", "strict")
 Path = tuple[str | int, ...]
+#: settings whose truth decides how a flow goes on
+_DECIDING = {("when",), ("if",), ("that",)}
 
 
 class StepConfig(BaseModel):
@@ -136,7 +138,7 @@ class StepContext:
     def expression(self, text: str, *path: str | int) -> Expression | None:
         """Compiles an expression of the step; what is wrong with it becomes a problem."""
         try:
-            made = compile_expression(text, self.at(*path))
+            made = compile_expression(text, self.at(*path), decides=path[-1:] in _DECIDING)
         except SourceError as error:
             self.problems.append(error.problem)
             return None
@@ -373,6 +375,7 @@ def _compile_steps(value: Any, context: StepContext) -> tuple[Step, ...]:
         context.deliver = _next_deliver(value[index:], context.kinds, after)
         made = _compile_step(step, context)
         if made is not None:
+            _probe(made, context.document.key_position(context.path))
             compiled.append(made)
     context.path = base
     return tuple(compiled)
@@ -415,6 +418,20 @@ def _compile_step(step: Any, context: StepContext) -> Step | None:
         return None
     context.compiled[context.path] = made
     return made
+
+
+def _probe(made: Step, place: Position) -> None:
+    """While coverage is on, notes that a step ran; one that only delivers is asked what is `wanted` instead."""
+    if coverage.active is None:
+        return
+    note = coverage.active.probe(place, coverage.Kind.RUNS, "step")
+    for method in ("run", "wanted"):
+        if hasattr(made, method):
+            setattr(made, method, _noted(getattr(made, method), note))
+
+
+def _noted(work: Callable[[Run], Any], note: Callable[[Any], Any]) -> Callable[[Run], Any]:
+    return lambda run: work(note(run))
 
 
 class _Shorthand(Document):

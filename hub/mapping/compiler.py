@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from hub.mapping.coverage import Kind
 from hub.mapping.fault import Fault
 from hub.mapping.functions import FUNCTIONS
 from hub.mapping.numbers import bounded
 from hub.mapping.operations import COMPARE
-from hub.mapping.program import Assembly, Source
+from hub.mapping.program import PROBE, Assembly, Source
 from hub.mapping.source import SourceError
 from hub.mapping.syntax import Refusal, Spans, parse
 from hub.records.notation import nearest
@@ -89,8 +90,10 @@ class Compiled:
     path: str | None  # when the whole expression is a path
 
 
-def compile_source(assembly: Assembly, source: Source, names: Names) -> Compiled:
-    """Compiles one expression into an assembly. Raises `SourceError` at the sub-expression that is wrong."""
+def compile_source(assembly: Assembly, source: Source, names: Names, *, decides: bool = False) -> Compiled:
+    """Compiles one expression into an assembly; `decides` says that it is a condition, for coverage.
+
+    Raises `SourceError` at the sub-expression that is wrong."""
     line = assembly.source(source)
     try:
         tree = parse(source.text)
@@ -101,12 +104,27 @@ def compile_source(assembly: Assembly, source: Source, names: Names) -> Compiled
         raise SourceError.at(place, refusal.rule, refusal.message, refusal.hint) from None
     except RecursionError:
         raise SourceError.at(source.position, "too-deep", "the expression is nested too deeply") from None
+    node = assembly.probe(node, Kind.DECIDES, line, 0, len(source.text)) if decides else node
+    node = assembly.probe(node, Kind.RUNS, line, 0, len(source.text))
     return Compiled(node, compiler.names_read, compiler.paths_read, compiler.path(tree))
 
 
 def weight(node: ast.AST) -> int:
     """Steps that one pass over generated code costs."""
-    return 1 + sum(isinstance(part, ast.Call | ast.Compare | ast.Dict | ast.List) for part in ast.walk(node)) // 4
+    return 1 + sum(map(_weighs, ast.walk(node))) // 4
+
+
+def unprobed(node: ast.expr) -> ast.expr:
+    """The code that a probe stands around; other code itself."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith(PROBE):
+        node = node.args[0]
+    return node
+
+
+def _weighs(part: ast.AST) -> bool:
+    if isinstance(part, ast.Call):
+        return not (isinstance(part.func, ast.Name) and part.func.id.startswith(PROBE))
+    return isinstance(part, ast.Compare | ast.Dict | ast.List)
 
 
 class _Compiler:
@@ -281,7 +299,12 @@ class _Compiler:
         raise self.refuse(node, node.op)
 
     def boolean(self, node: ast.BoolOp) -> ast.expr:
-        return ast.BoolOp(node.op, [self.expression(value) for value in node.values])
+        *first, last = node.values
+        return ast.BoolOp(node.op, [*map(self.condition, first), self.expression(last)])
+
+    def condition(self, node: ast.expr) -> ast.expr:
+        """An expression whose truth decides what is computed next."""
+        return self.assembly.probe(self.expression(node), Kind.DECIDES, self.line, *self.spans.of(node))
 
     def compare(self, node: ast.Compare) -> ast.expr:
         for operator in node.ops:
@@ -308,7 +331,7 @@ class _Compiler:
         return None
 
     def conditional(self, node: ast.IfExp) -> ast.expr:
-        return ast.IfExp(self.expression(node.test), self.expression(node.body), self.expression(node.orelse))
+        return ast.IfExp(self.condition(node.test), self.expression(node.body), self.expression(node.orelse))
 
     # Calls, lists, objects, loops
 
@@ -388,12 +411,16 @@ class _Compiler:
             variable = self.assembly.fresh()
             self.names = self.names.with_bound(name, Bound(variable, f"{path}[]" if path else None))
             target = self.placed(ast.Name(variable, ast.Store()), loop.target)
-            made.append(ast.comprehension(target, source, [self.expression(test) for test in loop.ifs], 0))
+            passed = source
+            if not isinstance(loop.iter, ast.List):  # a list that is written out is never empty
+                passed = self.assembly.probe(source, Kind.LOOPS, self.line, *self.spans.of(loop.iter))
+            made.append(ast.comprehension(target, passed, [self.condition(test) for test in loop.ifs], 0))
         return made
 
     def price(self, loops: list[ast.comprehension], *body: ast.expr) -> None:
         """Sets what one pass of each loop costs."""
         cost = sum(map(weight, body)) + sum(weight(test) for loop in loops for test in loop.ifs)
         for loop in loops:
-            assert isinstance(loop.iter, ast.Call)
-            loop.iter.args[1] = ast.Constant(cost)
+            items = unprobed(loop.iter)
+            assert isinstance(items, ast.Call)
+            items.args[1] = ast.Constant(cost)

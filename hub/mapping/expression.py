@@ -36,12 +36,17 @@ class Expression:
 
 
 def compile_expression(
-    text: str, position: Position, *, names: Collection[str] | None = None, fields_of: str | None = None
+    text: str,
+    position: Position,
+    *,
+    names: Collection[str] | None = None,
+    fields_of: str | None = None,
+    decides: bool = False,
 ) -> Expression:
     """Compiles the text that stands at `position`.
 
     `names` are the names it may use (None: any, looked up when it runs). With `fields_of="record"` any other name is a
-    field of the scope's `record`, null when it is missing. Raises `SourceError` at the sub-expression that is wrong.
+    field of the scope's `record`, null when it is missing. `decides`: it is a condition, for coverage. Raises `SourceError` at the sub-expression that is wrong.
     """
 
     def free(name: str) -> ast.expr:
@@ -51,7 +56,7 @@ def compile_expression(
 
     assembly = Assembly()
     known = None if fields_of is not None else names
-    compiled = compile_source(assembly, Source(text, position), Names(free, known))
+    compiled = compile_source(assembly, Source(text, position), Names(free, known), decides=decides)
     program = assembly.build(["scope"], [ast.Return(compiled.node)])
     return Expression(text, frozenset(compiled.names), frozenset(compiled.paths), program)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping as AnyMapping
 from typing import Any
 
 from hub.mapping.compiler import Bound, Compiled, Names, compile_source, weight
+from hub.mapping.coverage import Kind
 from hub.mapping.document import Document, Path, load_document
 from hub.mapping.program import Assembly, Program, Source
 from hub.mapping.source import Problem, SourceError
@@ -172,7 +173,10 @@ class _Builder:
         loop_over = ast.Call(_load("_items"), [over.node, ast.Constant(1)], [])
         _copy_place(loop_over, over.node)
         body.append(_assign(result, ast.List([], ast.Load())))
-        loop = ast.For(ast.Name(variable, ast.Store()), loop_over, [], [])
+        # an `each:` that is no text is a literal list or null, and has no branch
+        line, text = len(self.assembly.sources), value["each"]
+        passed = self.assembly.probe(loop_over, Kind.LOOPS, line, 0, len(text)) if isinstance(text, str) else loop_over
+        loop = ast.For(ast.Name(variable, ast.Store()), passed, [], [])
         body.append(loop)
         each_path = f"{over.path}[]" if over.path else None
         inner_names = names.with_bound(item, Bound(variable, each_path))
@@ -209,7 +213,7 @@ class _Builder:
         """The statements that run when a condition holds: those of an `if`, or `body` itself without a condition."""
         if "when" not in value:
             return body
-        test = self._text(value["when"], (*path, "when"), names)
+        test = self._text(value["when"], (*path, "when"), names, decides=True)
         branch = ast.If(test.node, [], [])
         body.append(branch)
         return branch.body
@@ -260,20 +264,20 @@ class _Builder:
 
     # Leaves and problems
 
-    def _text(self, value: Any, path: Path, names: Names) -> Compiled:
+    def _text(self, value: Any, path: Path, names: Names, *, decides: bool = False) -> Compiled:
         """An expression, or a literal number, true, false or null."""
         if isinstance(value, str):
-            return self._expression(value, path, names)
+            return self._expression(value, path, names, decides=decides)
         if isinstance(value, dict | list):
             hint = "quote it if it is one: \"{'a': 1}\""
             self._problem(path, "shape", "this has to be an expression", hint)
             value = None
         return Compiled(self.assembly.constant(value), set(), set(), None)
 
-    def _expression(self, text: str, path: Path, names: Names) -> Compiled:
+    def _expression(self, text: str, path: Path, names: Names, *, decides: bool = False) -> Compiled:
         source = Source(text, self.document.position(path), _field_name(path))
         try:
-            made = compile_source(self.assembly, source, names)
+            made = compile_source(self.assembly, source, names, decides=decides)
         except SourceError as error:
             self.problems.append(error.problem)
             return Compiled(ast.Constant(None), set(), set(), None)

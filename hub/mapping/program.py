@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
-from hub.mapping import numbers, operations
+from hub.mapping import coverage, numbers, operations
 from hub.mapping.budget import Budget, charge_result, current
 from hub.mapping.fault import Fault
 from hub.mapping.functions import FUNCTIONS
@@ -21,6 +21,8 @@ from hub.mapping.syntax import Refusal, Spans, parse
 from hub.records.money import MoneyError
 
 _FILE = "<hub expression>"
+#: how the names of probes begin
+PROBE = "_probe_"
 
 # What generated code may call. Names of a user's own are never used in it, so none of these can be shadowed.
 GUARDS: dict[str, Callable[..., Any]] = {
@@ -170,6 +172,16 @@ class Assembly:
         name = f"_constant_{len(self._constants)}"
         self._constants[name] = value
         return ast.Name(name, ast.Load())
+
+    def probe(self, node: ast.expr, kind: coverage.Kind, line: int, start: int, end: int) -> ast.expr:
+        """The node as it is; while coverage is on, with a probe around it that sees its value pass."""
+        if coverage.active is None:
+            return node
+        source = self.sources[line - 1]
+        note = coverage.active.probe(source.position.inside(start, source.text), kind, source.text[start:end])
+        name = f"{PROBE}{len(self._constants)}"
+        self._constants[name] = note
+        return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), [node], []), node)
 
     def build(self, parameters: list[str], body: list[ast.stmt]) -> Program:
         """Compiles a function of these statements."""

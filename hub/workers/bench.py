@@ -6,13 +6,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from hub.connect import links, payload, reads
 from hub.connect.errors import ConnectError
-from hub.connect.registry import Registry
+from hub.connect.registry import Registry, shipped
 from hub.connect.tables import PollCursor
 from hub.db.types import instant_text
 from hub.inbox.receive import Received
@@ -68,6 +69,13 @@ def key_of(tests: TestFile) -> tuple[Any, ...]:
     return (tests.home, tuple(sorted(tests.flows)), tuple(roles))
 
 
+def payload_files(tests: TestFile) -> frozenset[Path]:
+    """The files that tests give."""
+    named = [given.get("file", []) for case in tests.cases for given in case.given]
+    names = [name for each in named for name in (each if isinstance(each, list) else [each])]
+    return frozenset((tests.file.parent / str(name)).resolve() for name in names)
+
+
 class Bench:
     """A scratch hub and the sandboxes of its roles. `sockets`: the sandboxes listen on loopback."""
 
@@ -105,6 +113,16 @@ class Bench:
         self._received: list[Received | None] = []
         self._empty = self.file.save()
         self._stocked: dict[str, Any] = {}
+
+    @property
+    def depends(self) -> frozenset[Path]:
+        """The files of its flows and their mappings, wherever they may stand, and the folders of its connectors."""
+        roots = (self.tests.home, shipped("flows").parent)
+        names = {f"flows/{name}.yaml" for name in self.tests.flows}
+        for flow in self.active.flows:
+            names |= {f"mappings/{name}.yaml" for name in payload.decode(flow.version_text.encode())["mappings"]}
+        names |= {f"connectors/{role.connector}" for role in self.tests.roles.values()}
+        return frozenset((root / name).resolve() for root in roots for name in names)
 
     def take(self, tests: TestFile) -> None:
         """The next tests are of this file: its stock is put on the shelf."""

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from hub.connect.registry import Registry, shipped
 from hub.flows.active import flow_files
-from hub.workers.bench import Bench, CaseResult, key_of
+from hub.mapping import coverage
+from hub.mapping.coverage import Seen
+from hub.workers.bench import Bench, CaseResult, key_of, payload_files
 from hub.workers.scratch import ScratchFile
 from hub.workers.testfile import BrokenTest, Case, TestFile, read_test
 
@@ -34,6 +36,12 @@ class FileResult:
     file: str
     cases: list[CaseResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    #: what was seen of mappings and flows, where coverage is on
+    seen: Seen = field(default_factory=dict)
+    #: where it is
+    path: Path = Path()
+    #: files and folders whose change may change how the tests go
+    depends: frozenset[Path] = frozenset()
 
 
 def find_tests(paths: Sequence[Path]) -> list[Path]:
@@ -71,7 +79,10 @@ def run_tests(files: Sequence[Path], *, only: Sequence[str] = (), jobs: int | No
         result, _ = read[place]
         while ready is not None and ready[0] == place:
             result.cases += ready[1].cases
+            result.depends |= ready[1].depends
             result.problems += [each for each in ready[1].problems if each not in result.problems]
+            if coverage.active is not None:
+                coverage.active.add(ready[1].seen)
             ready = next(ran, None)
         yield result
 
@@ -89,7 +100,7 @@ Ran = tuple[int, FileResult]
 
 def _read(file: Path) -> Read:
     shown = f"{file.parent.name}/{file.name}" if file.is_absolute() else str(file)
-    result = FileResult(shown)
+    result = FileResult(shown, path=file)
     try:
         return result, read_test(file, shown)
     except (BrokenTest, OSError) as error:
@@ -166,17 +177,30 @@ class Benches:
         """Runs tests of one file."""
         result, tests = FileResult(read[0].file), read[1]
         assert tests is not None
-        registry = self._registries.get(tests.home)
-        if registry is None:
-            registry = self._registries[tests.home] = Registry.discover(tests.home)
+        registry = self._registry(tests)
         result.problems = _unknown(tests, registry)
         if not result.problems:
             bench = self._bench(tests, registry)
             result.problems = bench.problems
+            result.depends = bench.depends | payload_files(tests)
             if not result.problems:
                 bench.take(tests)
                 result.cases = [bench.run(case) for case in cases]
+        if coverage.active is not None:
+            result.seen = coverage.active.snapshot()
         return result
+
+    def of(self, tests: TestFile) -> Bench:
+        """The bench of a file that can be run, ready for its tests."""
+        bench = self._bench(tests, self._registry(tests))
+        bench.take(tests)
+        return bench
+
+    def _registry(self, tests: TestFile) -> Registry:
+        found = self._registries.get(tests.home)
+        if found is None:
+            found = self._registries[tests.home] = Registry.discover(tests.home)
+        return found
 
     def _bench(self, tests: TestFile, registry: Registry) -> Bench:
         key = key_of(tests)

@@ -10,6 +10,7 @@ from typing import Any
 
 from hub.db.types import instant_us
 from hub.mapping import Document, Problem, SourceError, load_document
+from hub.workers.matchers import OF_LISTS, fault, matcher
 
 Path = tuple[str | int, ...]
 EXPECTED = (
@@ -204,8 +205,25 @@ class _Reader:
         if not expect:
             self.problem("a test expects something", path)
         for name, items in expect.items():
-            self.items(items, (*path, "expect", name))
+            here: Path = (*path, "expect", name)
+            instead = matcher(items)
+            if instead is None:
+                self.items(items, here)
+            elif instead.word not in OF_LISTS:
+                self.problem(f"{instead.word!r} does not stand for a list", here, "a list, or {includes: [...]}")
+            self.matchers(items, here)
         return Case(str(value.get("name", f"test {path[-1]}")), given, answers, expect, path)
+
+    def matchers(self, value: Any, path: Path) -> None:
+        """Says what is wrong with the matchers of a value."""
+        if wrong := fault(value):
+            self.problem(f"{next(iter(value))!r} is used wrongly", path, wrong)
+        elif isinstance(value, dict):
+            for name, each in value.items():
+                self.matchers(each, (*path, name))
+        elif isinstance(value, list):
+            for place, each in enumerate(value):
+                self.matchers(each, (*path, place))
 
     def given(self, value: Any, all_given: list[Any], path: Path) -> None:
         kinds = [name for name in GIVEN if isinstance(value, dict) and name in value]
