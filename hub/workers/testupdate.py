@@ -3,7 +3,6 @@ the file, its comments and its layout stay as they are, because the text is edit
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -12,13 +11,13 @@ from typing import Any
 
 import yaml
 
-from hub.mapping import SourceError, load_document
 from hub.records.money import Money
 from hub.workers.expectation import NOTHING, TELLING, Difference, Path, accounts_of, items_of, pair
 from hub.workers.flowtest import Benches, FileResult
 from hub.workers.matchers import matcher
 from hub.workers.outcome import Item
 from hub.workers.testfile import BrokenTest, Case, TestFile, read_test
+from hub.workers.yamltext import rendered
 
 
 class NotUpdated(Exception):
@@ -202,7 +201,7 @@ class _Source:
     def value(self, path: Path, found: Any) -> _Edit:
         """The value at a path replaced."""
         node = self.node(path)
-        return _Edit(node.start_mark.index, self._end(node), _rendered(found))
+        return _Edit(node.start_mark.index, self._end(node), rendered(found))
 
     def without(self, path: Path, places: Sequence[int]) -> list[_Edit]:
         """Items of a list taken out."""
@@ -216,7 +215,7 @@ class _Source:
     def with_items(self, path: Path, items: Sequence[Mapping[str, Any]]) -> list[_Edit]:
         """Items put at the end of a list."""
         node = self.node(path)
-        texts = [_rendered(item) for item in items]
+        texts = [rendered(item) for item in items]
         if not node.value:
             return [_Edit(node.start_mark.index, self._end(node), f"[{', '.join(texts)}]")]
         end = self._end(node.value[-1])
@@ -257,30 +256,3 @@ class _Source:
             return end
         last = node.value[-1]
         return self._end(last[1] if isinstance(last, tuple) else last)
-
-
-def _rendered(value: Any) -> str:
-    """A value as YAML on one line, good inside brackets and outside."""
-    if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(
-                f"{_rendered(str(name)) if not str(name).isdigit() else name}: {_rendered(each)}"
-                for name, each in value.items()
-            )
-            + "}"
-        )
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_rendered, value)) + "]"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, Decimal)):
-        return str(value)
-    text = str(value)
-    try:
-        plain = "\n" not in text and load_document(f"[{text}]\n", "").value == [text] and "#" not in text
-    except SourceError:
-        plain = False
-    return text if plain else json.dumps(text, ensure_ascii=False)
