@@ -18,6 +18,7 @@ _TAKES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "includes": (lambda value: isinstance(value, list), "`includes` is a list of items that are there among others"),
     "exactly": (lambda value: isinstance(value, dict), "`exactly` is an object that has no other keys"),
 }
+WORDS = frozenset(_TAKES)
 #: the words that may stand in place of a whole list of invoices, entries...
 OF_LISTS = frozenset({"includes"})
 

@@ -18,6 +18,7 @@ from hub.flows.reference import events_markdown, steps_markdown
 from hub.flows.source import FlowFile
 from hub.flows.steps import KINDS
 from hub.workers.flowtest import run_file
+from hub.workers.matchers import WORDS
 from hub.workers.testfile import EXPECTED, GIVEN
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,8 @@ def test_the_reference_of_steps_and_events_is_in_step() -> None:
 
 def test_the_page_tells_all_that_a_test_may_give_and_expect() -> None:
     tests = PAGE.partition("## Tests")[2].partition("## Simulate")[0]
+    given, _, matchers = tests.partition("In place of a value")
 
-    assert set(re.findall(r"^\| `\{(\w+):", tests, re.MULTILINE)) == set(GIVEN)
+    assert set(re.findall(r"^\| `\{(\w+):", given, re.MULTILINE)) == set(GIVEN)
+    assert set(re.findall(r"^\| `\{(\w+):", matchers, re.MULTILINE)) == WORDS
     assert all(f"`{name}`" in tests for name in EXPECTED)
