@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class Bench:
         self._empty = self.file.save()
         self._stocked: dict[str, Any] = {}
 
-    @property
+    @cached_property
     def depends(self) -> frozenset[Path]:
         """The files of its flows and their mappings, wherever they may stand, and the folders of its connectors."""
         roots = (self.tests.home, shipped("flows").parent)
