@@ -1,23 +1,28 @@
-"""`hub simulate`: what orders in files would become, with nothing booked, sent or connected to."""
+"""`hub simulate`: what came in, or would come in, through flows: nothing is booked, sent or connected to."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from hub.cli.errors import CommandError
+from hub.cli.options import settings_of
 
+if TYPE_CHECKING:
+    from hub.workers.effect_diff import EffectDiff
     from hub.workers.simulate import Simulation
+
+#: how `hub simulate` ends when two versions differ
+_DIFFERENT = 3
 
 
 def command(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="Shopify webhook bodies, or GraphQL orders, whole or in parts", show_default=False),
-    ],
+    ] = None,
     flows: Annotated[
         Path | None,
         typer.Option(help="folder with flows/, mappings/, connectors/; default: the hub's, else the shipped ones"),
@@ -30,134 +35,95 @@ def command(
     clock: Annotated[
         str | None, typer.Option(help="the instant it happens, with offset; default: the newest of the files")
     ] = None,
+    from_inbox: Annotated[
+        bool, typer.Option("--from-inbox", help="the events that the hub of --home recorded")
+    ] = False,
+    since: Annotated[str | None, typer.Option(help="with --from-inbox: from this day or instant on")] = None,
+    until: Annotated[str | None, typer.Option(help="with --from-inbox: before this day or instant")] = None,
+    skip_erased: Annotated[bool, typer.Option(help="with --from-inbox: go on without events that were erased")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="what --flows would do differently from what runs now")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
-    """Runs files through flows in a scratch hub without a network, and shows what would be booked and sent."""
+    """Runs files or recorded events through flows in a scratch hub without a network, and shows what would be booked and
+    sent; with --from-inbox and --flows, or --diff, what two versions of flows do differently. Ends with 3 if they differ."""
     import structlog
 
     from hub.cli import logs
-    from hub.connect import payload
-    from hub.db.types import instant_us
     from hub.workers.catalogue import CatalogueError
     from hub.workers.payloads import UnknownRecord
-    from hub.workers.settings import Settings
-    from hub.workers.simulate import FlowsRefused, NoFlows, simulate
+    from hub.workers.recorded import HomeError
+    from hub.workers.rerun import FlowsRefused
+    from hub.workers.simulate import NoFlows
 
     if not structlog.is_configured():
         logs.configure("warning")
+    if from_inbox == bool(files):
+        raise CommandError("hub simulate takes files, or --from-inbox", exit_code=2)
+    if diff and flows is None:
+        raise CommandError("--diff compares what runs now with --flows", exit_code=2)
+    if from_inbox and (record or catalogue or clock):
+        raise CommandError("--record, --catalogue and --clock are for files", exit_code=2)
     try:
-        if clock is not None:
-            instant_us(clock)
-        place = (home, Settings(home=home).url) if home is not None else None
-        if flows is None and home is None and (Settings().home / "flows").is_dir():
-            flows = Settings().home
-        made = simulate(files, flows=flows, record=record, clock=clock, catalogue=catalogue, home=place)
+        if from_inbox:
+            made: Simulation | EffectDiff = _recorded(home, flows, since, until, skip_erased)
+        else:
+            made = _files(files or [], home, flows, diff, record, clock, catalogue)
     except FlowsRefused as refused:
         typer.echo(str(refused), err=True)
         raise typer.Exit(2) from None
-    except (OSError, ValueError, NoFlows, UnknownRecord, CatalogueError) as error:
+    except (OSError, ValueError, NoFlows, UnknownRecord, CatalogueError, HomeError) as error:
         typer.echo(f"hub simulate: {error}", err=True)
         raise typer.Exit(2) from None
+    _show(made, as_json)
+
+
+def _files(
+    files: list[Path],
+    home: Path | None,
+    flows: Path | None,
+    diff: bool,
+    record: str | None,
+    clock: str | None,
+    catalogue: Path | None,
+) -> Simulation | EffectDiff:
+    """Files, through one version of flows or two."""
+    from hub.db.types import instant_us
+    from hub.workers import effect_diff
+    from hub.workers.simulate import Files, simulation_of, version_of, world_of
+
+    if clock is not None:
+        instant_us(clock)
+    world = world_of(settings_of(home).url if home is not None else None, catalogue)
+    now = version_of(None, settings_of(home).home)
+    given = Files(files, record, clock)
+    if not diff:
+        return simulation_of(given, version_of(flows) if flows is not None else now, world)
+    assert flows is not None
+    return effect_diff.of_files(given, now, version_of(flows), world)
+
+
+def _recorded(
+    home: Path | None, flows: Path | None, since: str | None, until: str | None, skip_erased: bool
+) -> Simulation | EffectDiff:
+    """Recorded events, through what runs now and what would."""
+    from hub.workers import effect_diff
+    from hub.workers.simulate import version_of
+
+    settings = settings_of(home)
+    now = version_of(None, settings.home)
+    then = version_of(flows) if flows is not None else None
+    return effect_diff.of_inbox(settings.url, now, then, since=since, until=until, skip_erased=skip_erased)
+
+
+def _show(made: Simulation | EffectDiff, as_json: bool) -> None:
+    from hub.cli import difference_text, simulation_text
+    from hub.connect import payload
+    from hub.workers.effect_diff import EffectDiff
+
     if as_json:
         typer.echo(payload.canonical(made.as_json()))
     else:
-        for line in text(made):
+        for line in difference_text.text(made) if isinstance(made, EffectDiff) else simulation_text.text(made):
             typer.echo(line)
-
-
-def text(made: Simulation) -> Iterator[str]:
-    """A simulation for people, line by line."""
-    found = made.outcome
-    yield f"As of {made.clock}. Nothing was booked or sent."
-    yield from _part("Came in", (f"{e['file']}: {e['topic']}: {e['state']}, {e['outcome']}" for e in made.events))
-    yield from _part("Orders", (line for order in found["orders"] for line in _order(order)))
-    yield from _part("Documents", (line for d in found["invoices"] + found["credit_notes"] for line in _document(d)))
-    yield from _part("Entries", (line for entry in found["entries"] for line in _entry(entry)))
-    yield from _part(
-        "Reservations",
-        (
-            f"{r['order']}: {r['quantity']} of {r['sku']} at {r['location']}: {r['state']}"
-            + (f", {r['shipped']} sent" if r["shipped"] else "")
-            for r in found["reservations"]
-        ),
-    )
-    yield from _part(
-        "Moves",
-        (f"{m['quantity']} of {m['sku']}: {m['source']} -> {m['destination']}, {m['ref']}" for m in found["moves"]),
-    )
-    yield from _part("Deliveries that would be sent", (line for d in found["deliveries"] for line in _delivery(d)))
-    yield from _part("Questions", (line for q in found["questions"] for line in _question(q)))
-    yield from _part("Would be read from the shop", (f"{r['record']} {r['record_id']}" for r in made.reads))
-
-
-def _part(title: str, lines: Iterator[str]) -> Iterator[str]:
-    shown = list(lines)
-    if shown:
-        yield ""
-        yield title
-        yield from (f"  {line}" for line in shown)
-
-
-def _order(order: dict[str, Any]) -> Iterator[str]:
-    checked = order["check"]
-    if "id" not in order:
-        yield f"{order['external_id']}: {checked['result']}: {checked['reason']}"
-        return
-    yield (
-        f"{order['name']} ({order['external_id']}): {order['financial_status'].lower()}, {order['state']}, "
-        f"total {order['total']}, outstanding {order['outstanding']}"
-    )
-    why = f" ({', '.join(checked['questions'])})" if checked["questions"] else ""
-    yield (
-        f"  invoiced {checked['invoiced'].decimal()} - credited {checked['credited'].decimal()} = {checked['net']}; "
-        f"the shop says {checked['shop']}: {checked['result']}{why}"
-    )
-
-
-def _document(document: dict[str, Any]) -> Iterator[str]:
-    kind = {"invoice": "Invoice", "credit_note": "Credit note"}[document["kind"]]
-    reason = f", {document['reason']}" if document.get("reason") else ""
-    yield f"{kind} {document['number']} of {document['date']} for {document['order']}: {document['total']}{reason}"
-    for line in document.get("lines", ()):
-        rate = f"{_percent(line['rate'])} %" if line["rate"] else "no VAT"
-        sku = f"{line['sku']} " if line["sku"] else ""
-        yield (
-            f"  {line['quantity']} x {sku}{line['title']}: {line['net'].decimal()} net, {line['tax'].decimal()} VAT ({rate})"
-        )
-    for tax in document.get("taxes", ()):
-        rate = f"{_percent(tax['rate'])} %" if tax["rate"] else "none"
-        yield f"  VAT {tax['vat_code']} {rate} of {tax['base'].decimal()}: {tax['tax'].decimal()}"
-    yield f"  net {document['net'].decimal()}, VAT {document['tax'].decimal()}, total {document['total']}"
-
-
-def _percent(rate: str) -> str:
-    from decimal import Decimal
-
-    return format((Decimal(rate) * 100).normalize(), "f")
-
-
-def _entry(entry: dict[str, Any]) -> Iterator[str]:
-    yield f"{entry['seq']} {entry['journal']} {entry['date']} {entry['label']}"
-    for part in entry["postings"]:
-        amount = part["amount"].decimal()
-        side = f"{amount:>12}" if amount >= 0 else f"{'':>14}{-amount:>12}"
-        yield f"  {part['account']} {side}"
-
-
-def _delivery(delivery: dict[str, Any]) -> Iterator[str]:
-    from hub.connect import payload
-
-    yield f"{delivery['connector']}: {delivery['operation']} {delivery['key']}"
-    if delivery["body"] is None:
-        yield "  (the number is computed when it is sent)"
-    else:
-        yield f"  {payload.canonical(delivery['body'])}"
-
-
-def _question(question: dict[str, Any]) -> Iterator[str]:
-    from hub.connect import payload
-
-    place = question["file"] or question["about"]
-    yield f"{question['kind']} ({place}): {question['reason']}"
-    if question["details"]:
-        yield f"  {payload.canonical(question['details'])}"
+    if isinstance(made, EffectDiff) and made.differences:
+        raise typer.Exit(_DIFFERENT)

@@ -25,8 +25,9 @@ from hub.workers.admin.errors import AdminError
 from hub.workers.expectation import Difference, compare
 from hub.workers.outcome import Outcome, look
 from hub.workers.payloads import read_files
+from hub.workers.recorded import Stocked
 from hub.workers.sandboxed import FakeClock, Sandboxes, SandboxRefused
-from hub.workers.scratch import MERCHANT_ID, Scratch, ScratchFile, Stocked, empty
+from hub.workers.scratch import MERCHANT_ID, Scratch, ScratchFile, empty
 from hub.workers.testfile import Case, TestFile
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ from hub.core.stock.setup import open_stock
 from hub.core.time import local_date
 from hub.db import migrate
 from hub.db.engine import Database
-from hub.db.tables import Merchant
+from hub.db.tables import IdCounter, Merchant
 from hub.flows.batch import WRITE_ORDER
 from hub.flows.context import ConnectionInfo
 from hub.inbox.arrivals import from_poll, from_webhook
@@ -34,22 +34,14 @@ from hub.inbox.questions import raise_question
 from hub.inbox.receive import Received, insert_events
 from hub.inbox.tables import Inbox
 from hub.workers.hub import Hub
+from hub.workers.recorded import Stocked
 
+_COUNTER = IdCounter.__table__  # type: ignore[attr-defined]
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 MERCHANT_ID = 1
 _LANES = 64
-
-
-@dataclass(frozen=True)
-class Stocked:
-    """An item of the catalogue and its units by location."""
-
-    sku: str
-    title: str
-    tracked: bool = True
-    units: Mapping[str, int] = field(default_factory=dict)
 
 
 class ScratchFile:
@@ -120,6 +112,7 @@ class Scratch:
         currency: str = "EUR",
         zone: str = "Europe/Paris",
         transport: Any = None,
+        first_id: int | None = None,
     ) -> None:
         self.file = place if isinstance(place, ScratchFile) else ScratchFile(place)
         self.registry = registry
@@ -127,6 +120,9 @@ class Scratch:
         self.zone = zone
         self.database = self.file.database
         self.vault = Vault([root_key(os.urandom(32))], self.database.ids)
+        if first_id is not None:
+            with self.database.write() as connection:
+                connection.execute(_COUNTER.update().values(next=first_id))
         self._open(currency)
         self.hub = Hub(
             self.database,
@@ -157,9 +153,20 @@ class Scratch:
             )
             open_stock(connection, MERCHANT_ID, ids)
 
-    def connect(self, role: str, connector: str, settings: Mapping[str, Any], *, mode: str) -> int:
-        """Adds the connection that plays a role, called like it. All its orders are after its go-live."""
-        self.database.ids.ensure(10)
+    def connect(
+        self,
+        name: str,
+        connector: str,
+        settings: Mapping[str, Any],
+        *,
+        mode: str,
+        roles: Sequence[str] | None = None,
+        go_live_at: int | None = 0,
+    ) -> int:
+        """Adds a connection that plays roles: the one that it is called like, where no others are given. Without another
+        instant all its orders are after its go-live."""
+        played = [name] if roles is None else roles
+        self.database.ids.ensure(10 + len(played))
         connection_id = self.database.ids.next()
         with self.database.write() as connection:
             links.create(
@@ -168,14 +175,15 @@ class Scratch:
                 self.vault,
                 connection_id=connection_id,
                 merchant_id=MERCHANT_ID,
-                name=role,
+                name=name,
                 connector=connector,
                 settings=settings,
                 mode=mode,
-                go_live_at=0,
+                go_live_at=go_live_at,
             )
-            row = {"merchant_id": MERCHANT_ID, "role": role, "connection_id": connection_id}
-            connection.execute(_ROLE.insert(), [{"id": self.database.ids.next(), **row}])
+            rows = [{"merchant_id": MERCHANT_ID, "role": role, "connection_id": connection_id} for role in played]
+            if rows:
+                connection.execute(_ROLE.insert(), [{"id": self.database.ids.next(), **row} for row in rows])
         return connection_id
 
     def stock(self, items: Iterable[Stocked]) -> None:
@@ -259,6 +267,32 @@ class Scratch:
                 values = {"reads": payload.encode(content), "state": "ready"}
                 connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
         return seq
+
+    def receive_all(self, events: Sequence[tuple[Received, bytes | None]]) -> None:
+        """Stores events at once, none of them a repeat; each with what the read of its record answered, where it was read."""
+        with self.database.write(first=True) as connection:
+            insert_events(connection, [event for event, _ in events], self.clock())
+            if not any(content is not None for _, content in events):
+                return
+            newest = sa.select(_INBOX.c.seq).order_by(_INBOX.c.seq.desc()).limit(len(events))
+            seqs = sorted(connection.execute(newest).scalars())
+            for seq, (_, content) in zip(seqs, events, strict=True):
+                if content is not None:
+                    values = {"reads": content, "state": "ready"}
+                    connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
+
+    def unread(self) -> list[tuple[int, str, str]]:
+        """Gives up the reads that are due, and says which they were: (connection id, kind of record, id)."""
+        with self.database.write() as connection:
+            rows = connection.execute(
+                sa.select(_INBOX.c.seq, _INBOX.c.connection_id, _INBOX.c.record, _INBOX.c.record_id)
+                .where(sa.text("inbox.state = 'fetch'"), _INBOX.c.merchant_id == MERCHANT_ID)
+                .order_by(_INBOX.c.seq)
+            ).all()
+            if rows:
+                values = {"state": "done", "outcome": "not read", "finished_at": self.clock()}
+                connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in rows])).values(values))
+        return [(row.connection_id, row.record, row.record_id) for row in rows]
 
     def park(self, event: Received, kind: str, reason: str, details: Mapping[str, Any]) -> int:
         """Keeps an event that nothing could be made of, with its question."""

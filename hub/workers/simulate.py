@@ -12,17 +12,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub.connect.registry import Registry
 from hub.core.sales.context import PAID
 from hub.db.types import instant_text, instant_us
 from hub.inbox.tables import Inbox
-from hub.mapping import Problem
 from hub.records.money import Money, total
-from hub.workers.catalogue import Home, read_catalogue
+from hub.workers.catalogue import read_catalogue
+from hub.workers.effects import FIRST_ID, Effect, effects
 from hub.workers.offline import offline
 from hub.workers.outcome import Item, Outcome, look
 from hub.workers.payloads import Given, read_files
-from hub.workers.scratch import MERCHANT_ID, Scratch, Stocked
+from hub.workers.recorded import Connected, Stocked, Window, World, events, read_world
+from hub.workers.rerun import Again, FlowsRefused, Version, connect_all
+from hub.workers.scratch import MERCHANT_ID, Scratch
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 #: which connector plays a role, and settings that let its mappings work; none of them reaches anything
@@ -36,14 +37,6 @@ ROLES: dict[str, tuple[str, dict[str, Any]]] = {
 _NO_MONEY = ("sku.", "stock.", "shipment.", "delivery.", "order.edited_after_release")
 #: the instant of files that tell none
 _NO_INSTANT = "2026-01-01T00:00:00Z"
-
-
-class FlowsRefused(Exception):
-    """Flows or mappings that do not lint."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = list(problems)
 
 
 class NoFlows(Exception):
@@ -83,19 +76,52 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
-def homes_of(folder: Path | None) -> list[Path]:
-    """The home of a folder given as `--flows`: one with `flows/`, or the `flows` folder itself. Raises: NoFlows."""
-    if folder is None:
-        return []
-    if (folder / "flows").is_dir():
-        return [folder]
+def home_of(folder: Path) -> Path:
+    """The home of a folder given as `--flows`: one with `flows/`, `mappings/` or `connectors/`, or the `flows` folder
+    itself. Raises: NoFlows."""
+    if any((folder / kind).is_dir() for kind in ("flows", "mappings", "connectors")):
+        return folder
     if folder.is_dir() and any(folder.glob("*.yaml")) and folder.resolve().name == "flows":
-        return [folder.resolve().parent]
-    raise NoFlows(f"{folder} holds no folder flows/")
+        return folder.resolve().parent
+    raise NoFlows(f"{folder} holds no folder flows/, mappings/ or connectors/")
+
+
+def version_of(folder: Path | None, home: Path | None = None) -> Version:
+    """The version of the files in a folder; else of a hub's home that has some; else the shipped one. Raises: NoFlows."""
+    if folder is not None:
+        return Version(str(folder), home_of(folder))
+    if home is not None and any((home / kind).is_dir() for kind in ("flows", "mappings", "connectors")):
+        return Version(str(home), home)
+    return Version("the shipped flows", None)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files to simulate, and what they are: `record` null for recognised ones, `clock` null for the newest of them."""
+
+    paths: Sequence[Path]
+    record: str | None = None
+    clock: str | None = None
+
+
+def stand_ins(known: World | None, catalogue: Sequence[Stocked] = ()) -> World:
+    """A world in which every shipped role is played, with the settings, catalogue and stock of a hub that is known."""
+    settings: dict[str, dict[str, Any]] = {}
+    for each in known.connections if known else ():
+        settings.setdefault(each.connector, dict(each.settings))
+    connections = tuple(
+        Connected(number, role, connector, {**made, **settings.get(connector, {})}, (role,), go_live_at=0)
+        for number, (role, (connector, made)) in enumerate(ROLES.items(), 1)
+    )
+    shop = next(each.id for each in connections if each.name == "shop")
+    if known is None:
+        return World(connections=connections, items=tuple(catalogue))
+    aliases = tuple((shop, key, sku) for _, key, sku in known.aliases)
+    return World(known.currency, known.zone, connections, (*known.items, *catalogue), aliases)
 
 
 def simulate(
-    files: Sequence[Path],
+    paths: Sequence[Path],
     *,
     flows: Path | None = None,
     record: str | None = None,
@@ -105,44 +131,98 @@ def simulate(
 ) -> Simulation:
     """Runs files through flows. `home`: folder and database URL of a hub whose items, stock and flows are taken.
 
-    Raises: OSError, NoFlows, FlowsRefused, UnknownRecord, CatalogueError."""
-    known = Home(home[1]) if home is not None else None
-    items: list[Stocked] = list(known.items) if known else []
-    if catalogue is not None:
-        items += read_catalogue(catalogue)
-    homes = [*([home[0]] if home is not None and (home[0] / "flows").is_dir() else []), *homes_of(flows)]
-    registry = Registry.discover(homes[-1] if homes else None)
+    Raises: OSError, NoFlows, FlowsRefused, UnknownRecord, CatalogueError, HomeError."""
+    version = version_of(flows, home[0] if home else None)
+    world = world_of(home[1] if home else None, catalogue)
+    return simulation_of(Files(paths, record, clock), version, world)
+
+
+def world_of(url: str | None, catalogue: Path | None) -> World:
+    """The world that files come into: of a hub, of a table of items, or one without stock. Raises: OSError,
+    CatalogueError, HomeError."""
+    items = read_catalogue(catalogue) if catalogue is not None else []
+    return stand_ins(read_world(url) if url is not None else None, items)
+
+
+def simulation_of(files: Files, version: Version, world: World) -> Simulation:
+    """Runs files through the flows of a version. Raises: OSError, FlowsRefused, UnknownRecord."""
     with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
-        manuals = _manual_names(homes)
-        given = read_files(files, registry, record, manuals)
-        now = instant_us(clock) if clock else max((instant_us(at) for each in given for at in each.instants), default=0)
-        now = now or instant_us(_NO_INSTANT)
-        scratch = Scratch(
-            Path(folder),
-            registry,
-            lambda: now,
-            homes=homes,
-            currency=known.currency if known else "EUR",
-            zone=known.zone if known else "Europe/Paris",
-        )
-        connections: dict[str, int] = {}
+        worked = _Worked(Path(folder), files, version, world)
         try:
-            for role, (connector, settings) in ROLES.items():
-                taken = known.settings.get(connector, {}) if known else {}
-                connections[role] = scratch.connect(role, connector, {**settings, **taken}, mode="observe")
-            scratch.stock(items)
-            if known is not None:
-                scratch.alias(connections["shop"], known.aliases)
-            active = scratch.hub.active(MERCHANT_ID)
-            if scratch.hub.problems:
-                raise FlowsRefused(scratch.hub.problems)
-            made = Simulation(instant_text(now), sorted(flow.name for flow in active.flows))
-            seqs = [_receive(scratch, each) for each in given]
-            scratch.work()
-            _collect(scratch, made, given, seqs)
+            return worked.simulation()
+        finally:
+            worked.scratch.close()
+
+
+def simulated(version: Version, world: World, url: str, chosen: Window) -> Simulation:
+    """Works the recorded events of a hub again, by the flows of one version. Raises: FlowsRefused, HomeError."""
+    with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
+        again = Again(Path(folder), version, world, url)
+        try:
+            for some in events(url, chosen):
+                again.work(some)
+            made = Simulation(instant_text(again.now), again.flows)
+            _collect(again.scratch, made, [], [])
+            made.reads = [{"record": record, "record_id": record_id} for _, record, record_id in sorted(again.asked)]
             return made
         finally:
-            scratch.close()
+            again.scratch.close()
+
+
+def effects_of(files: Files, version: Version, world: World) -> list[Effect]:
+    """The effects of files by the flows of a version, for comparing. Raises: OSError, FlowsRefused, UnknownRecord."""
+    with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
+        worked = _Worked(Path(folder), files, version, world)
+        try:
+            return worked.effects()
+        finally:
+            worked.scratch.close()
+
+
+class _Worked:
+    """A scratch hub in which files came in and were worked."""
+
+    def __init__(self, folder: Path, files: Files, version: Version, world: World) -> None:
+        registry = version.registry()
+        self.given = read_files(files.paths, registry, files.record, _manual_names(version.homes))
+        instants = (instant_us(at) for each in self.given for at in each.instants)
+        now = instant_us(files.clock) if files.clock else max(instants, default=0)
+        self.now = now or instant_us(_NO_INSTANT)
+        self.scratch = Scratch(
+            folder,
+            registry,
+            lambda: self.now,
+            homes=version.homes,
+            currency=world.currency,
+            zone=world.zone,
+            first_id=FIRST_ID,
+        )
+        try:
+            ids = connect_all(self.scratch, world.connections)
+            self.names = {ids[each.id]: each.name for each in world.connections if each.id in ids}
+            self.scratch.stock(world.items)
+            for owner, connection_id in ids.items():
+                self.scratch.alias(connection_id, {key: sku for of, key, sku in world.aliases if of == owner})
+            self.active = self.scratch.hub.active(MERCHANT_ID)
+            if self.scratch.hub.problems:
+                raise FlowsRefused(self.scratch.hub.problems)
+            self.seqs = [_receive(self.scratch, each) for each in self.given]
+            self.scratch.work()
+        except BaseException:
+            self.scratch.close()
+            raise
+
+    def simulation(self) -> Simulation:
+        """All that came of it."""
+        made = Simulation(instant_text(self.now), sorted(flow.name for flow in self.active.flows))
+        _collect(self.scratch, made, self.given, self.seqs)
+        return made
+
+    def effects(self) -> list[Effect]:
+        """What came of it, by natural names."""
+        asked = set(self.scratch.unread())
+        with self.scratch.database.read() as connection:
+            return effects(connection, self.names, asked)
 
 
 def _manual_names(homes: Sequence[Path]) -> list[str]:

@@ -9,8 +9,9 @@ from openpyxl import Workbook
 
 from hub.connect.registry import Registry
 from hub.db.types import instant_us
-from hub.workers.catalogue import CatalogueError, Home, read_catalogue
-from hub.workers.scratch import Scratch, Stocked
+from hub.workers.catalogue import CatalogueError, read_catalogue
+from hub.workers.recorded import HomeError, Stocked, read_world
+from hub.workers.scratch import Scratch
 from hub.workers.simulate import simulate
 
 PAYLOADS = Path(__file__).parents[2] / "flows" / "payloads"
@@ -72,7 +73,7 @@ def test_the_items_of_a_hub_are_taken_and_nothing_is_written(tmp_path: Path) -> 
     before = file.read_bytes()
     url = f"sqlite:///{file}"
 
-    assert [(item.sku, dict(item.units)) for item in Home(url).items] == [
+    assert [(item.sku, dict(item.units)) for item in read_world(url).items] == [
         ("MUG-01", {"main": 5}),
         ("THE-01", {"main": 1}),
     ]
@@ -91,7 +92,8 @@ def test_what_people_answered_to_unknown_skus_is_taken_too(tmp_path: Path) -> No
     scratch.close()
     url = f"sqlite:///{tmp_path / 'scratch.sqlite'}"
 
-    assert Home(url).aliases == {"sku:PROTO-99": "SAMPLE-1", "sku:NOTE": None}
+    known = read_world(url)
+    assert known.aliases == ((shop, "sku:PROTO-99", "SAMPLE-1"), (shop, "sku:NOTE", None))
     made = simulate([PAYLOADS / "1007-unknown-sku.json"], home=(tmp_path, url))
 
     assert made.outcome["questions"] == []
@@ -99,6 +101,6 @@ def test_what_people_answered_to_unknown_skus_is_taken_too(tmp_path: Path) -> No
 
 
 def test_a_home_without_a_hub(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="there is no hub"):
-        Home(f"sqlite:///{tmp_path / 'hub.sqlite'}")
+    with pytest.raises(HomeError, match="there is no hub"):
+        read_world(f"sqlite:///{tmp_path / 'hub.sqlite'}")
     assert list(tmp_path.iterdir()) == []
