@@ -15,7 +15,7 @@ from hub.connect import payload
 from hub.db.types import instant_us
 from hub.workers.effects import Effect
 from hub.workers.recorded import HomeError, Window, World, read_world, refusal, window
-from hub.workers.rerun import Rerun, Version, rerun
+from hub.workers.rerun import FlowsRefused, Rerun, Version, rerun
 from hub.workers.simulate import Files, Simulation, effects_of, simulated
 
 #: events from which on the two versions are worked by a process each: starting one takes a second
@@ -95,6 +95,11 @@ def of_inbox(
         return simulated(now, world, url, chosen)
     made = EffectDiff(now.name, then.name, chosen.events, _assumed(chosen, since))
     before, after = rerun_both((now, then), world, url, chosen)
+    if worse := [problem for problem in after.problems if problem not in before.problems]:
+        raise FlowsRefused(worse)
+    if before.problems:
+        names = ", ".join(dict.fromkeys(problem.file for problem in before.problems))
+        made.assumed.append(f"what does not load runs neither now nor then: {names}")
     return compare(before.effects, after.effects, made)
 
 
@@ -122,8 +127,7 @@ def _assumed(chosen: Window, since: str | None) -> list[str]:
 
 
 def rerun_both(versions: Sequence[Version], world: World, url: str, chosen: Window) -> list[Rerun]:
-    """What each version makes of the events; many events are worked by a process for each. Raises: FlowsRefused,
-    HomeError."""
+    """What each version makes of the events; many events are worked by a process for each. Raises: HomeError."""
     if chosen.events < _WORTH_A_PROCESS or len(versions) == 1:
         return [rerun(version, world, url, chosen) for version in versions]
     # a fresh process: one that was forked would have the locks and connections of this one

@@ -63,10 +63,12 @@ class Rerun:
     flows: list[str]
     effects: list[Effect] = field(default_factory=list)
     events: int = 0
+    #: flows and mappings that do not load, so that they do not run
+    problems: list[Problem] = field(default_factory=list)
 
 
 def rerun(version: Version, world: World, url: str, chosen: Window) -> Rerun:
-    """Works the events of a hub again. Raises: FlowsRefused, HomeError."""
+    """Works the events of a hub again. Raises: HomeError."""
     with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
         again = Again(Path(folder), version, world, url)
         try:
@@ -126,11 +128,9 @@ class Again:
         for connection_id in sorted(self._ids):
             aliases = {key: sku for owner, key, sku in world.aliases if owner == connection_id}
             self.scratch.alias(self._ids[connection_id], aliases)
-        active = self.scratch.hub.active(MERCHANT_ID)
-        if self.scratch.hub.problems:
-            self.scratch.close()
-            raise FlowsRefused(self.scratch.hub.problems)
-        self.flows = sorted(flow.name for flow in active.flows)
+        self.flows = sorted(flow.name for flow in self.scratch.hub.active(MERCHANT_ID).flows)
+        #: what does not load does not run, in the hub as well as here
+        self.problems = self.scratch.hub.problems
         self._count = 0
         self.asked: set[tuple[int, str, str]] = set()
 
@@ -198,4 +198,4 @@ class Again:
         """The effects of all that was worked."""
         with self.scratch.database.read() as connection:
             found = effects(connection, self._names, self.asked)
-        return Rerun(self.flows, found, self._count)
+        return Rerun(self.flows, found, self._count, self.problems)

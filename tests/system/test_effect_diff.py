@@ -271,3 +271,13 @@ def test_what_does_not_go_together_is_refused(arguments: tuple[str, ...]) -> Non
 def test_a_home_without_a_hub_is_named(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match="there is no hub"):
         window(f"sqlite:///{tmp_path / 'hub.sqlite'}", since=None, until=None)
+
+
+def test_a_candidate_that_does_not_load_is_refused_with_its_place(past: Past, tmp_path: Path) -> None:
+    folder = edited(tmp_path, INVOICE, "amount(line.net)", "amuont(line.net)")
+
+    found = run("--from-inbox", "--home", past.home, "--flows", folder)
+
+    assert found.exit_code == 2
+    assert "mappings/quickbooks/invoice.yaml:31:" in found.output
+    assert "unknown-function: there is no function amuont" in found.output
