@@ -49,9 +49,7 @@ class RowsError(ValueError):
         self.problems = list(problems)
 
 
-def read_rows(
-    name: str, content: bytes, *, sheet: str | None = None, encoding: str = "utf-8"
-) -> list[dict[str, Any]]:
+def read_rows(name: str, content: bytes, *, sheet: str | None = None, encoding: str = "utf-8") -> list[dict[str, Any]]:
     """The rows under the header row of a file called `name`. An empty cell leaves its field out; an empty row is passed
     over. `encoding` is that of a CSV file. Raises: RowsError with every error, its row and its column."""
     if len(content) > MAX_BYTES:

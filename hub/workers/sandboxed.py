@@ -122,6 +122,8 @@ class Sandboxes:
     def _settings(self, role: str, connector: str) -> dict[str, Any]:
         if role in self._mail:
             server = self._mail[role]
+            if own := getattr(self._registry.get(connector).module("sandbox"), "connection", None):
+                return dict(own(server))
             return {
                 "host": "127.0.0.1",
                 "port": server.port,
@@ -157,6 +159,11 @@ class Sandboxes:
     def post(self, role: str, path: str, body: Any) -> Any:
         """One control action of a role's sandbox. Raises: SandboxRefused."""
         served = self._served.get(role)
+        if act := getattr(self._mail.get(role), "act", None):
+            try:
+                return act(path, body if body is not None else {})
+            except (ValueError, OSError) as error:
+                raise SandboxRefused(f"the sandbox of {role} cannot do {path}: {error}") from None
         if served is None:
             raise SandboxRefused(
                 f"no sandbox with actions plays the role {role!r}: {', '.join(self._served) or 'none'}"
@@ -179,7 +186,7 @@ class Sandboxes:
             fault["match"] = self._request(connector, str(answer.get("operation")))
         if role in self._mail:
             try:
-                self._mail[role].plant(**{"status": 451, **fault})
+                self._mail[role].plant(**fault)
             except (TypeError, ValueError) as error:
                 raise SandboxRefused(f"the sandbox of {role} cannot answer so: {error}") from None
             return
@@ -189,6 +196,9 @@ class Sandboxes:
         if (connector, operation) in _REQUESTS:
             return _REQUESTS[(connector, operation)]
         known = self._registry.get(connector).manifest.operations
+        own = getattr(self._registry.get(connector).module("sandbox"), "REQUESTS", {})
+        if operation in own:
+            return str(own[operation])
         declared = known.get(operation)
         if declared is None:
             raise SandboxRefused(f"{connector} has no operation {operation!r}: {', '.join(sorted(known))}")

@@ -1,0 +1,1 @@
+"""Files: written to and taken from a folder of this machine or of an SFTP server."""
