@@ -287,7 +287,8 @@ class Batch:
     @staticmethod
     def _started(flow: Flow, happened: CoreEvent, event: Event, active: Active) -> tuple[Run, Exception | None]:
         """A subscriber's run after the steps that need no plan, and what refused it there."""
-        trigger = Trigger(event.seq, happened.name, happened.subject, happened.subject, happened.record, core=True)
+        name, subject, at = happened.name, happened.subject, event.received_at
+        trigger = Trigger(event.seq, name, subject, subject, happened.record, core=True, at=at)
         try:
             run = start(active.version_for(flow, happened.subject, event), trigger, active.settings)
         except Parked as error:

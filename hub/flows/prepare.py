@@ -65,7 +65,7 @@ def _trigger(event: Event, active: Active, made: Prepared) -> Trigger | None:
     info = active.settings.roles.connections.get(event.connection_id or 0)
     if event.kind == "manual":
         record = payload.decode(event.body or b"null")
-        return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record)
+        return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record, at=event.received_at)
     if info is None:
         raise Parked("connection.unknown", f"connection {event.connection_id} is not there")
     if event.kind in READ_KINDS:
@@ -87,7 +87,7 @@ def _trigger(event: Event, active: Active, made: Prepared) -> Trigger | None:
         record = found.data
     name = f"{info.connector}.{event.record}"
     key = event.ordering_key
-    return Trigger(event.seq, name, key, key, record, info, read=event.kind in READ_KINDS)
+    return Trigger(event.seq, name, key, key, record, info, read=event.kind in READ_KINDS, at=event.received_at)
 
 
 def _decoded(connector: Connector, event: Event, info: ConnectionInfo) -> reads.Decoded:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hub.core.errors import CoreError
 from hub.core.plan import Plan
+from hub.core.time import local_date
+from hub.db.types import instant_text
 from hub.flows.context import ConnectionInfo, Roles
 from hub.mapping import EvaluationError
 from hub.records.money import MoneyError
@@ -68,6 +70,8 @@ class Trigger:
     core: bool = False
     #: the record was read from the system, and is how it stands now
     read: bool = False
+    #: when the inbox event came in, UTC microseconds: the same in every run of it
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,9 @@ def leaves(steps: Iterable[Step]) -> Iterator[Step]:
 
 def start(flow: Flow, trigger: Trigger, settings: Settings) -> Run:
     """A run with the names its trigger brings: `record`, `event`, `connection`, and a core event's own records."""
-    scope: dict[str, Any] = {"record": trigger.record, "event": {"name": trigger.name, "subject": trigger.subject}}
+    event = {"name": trigger.name, "subject": trigger.subject, "at": instant_text(trigger.at)}
+    event["day"] = local_date(trigger.at, settings.zone).isoformat()
+    scope: dict[str, Any] = {"record": trigger.record, "event": event}
     if trigger.connection is not None:
         scope["connection"] = trigger.connection.scope()
         scope["settings"] = dict(trigger.connection.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -193,10 +194,18 @@ def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
     if run["scope"] is None:
         raise AdminError(f"run {run['id']} of flow {run['flow']} kept no record to run with again")
     happened = CoreEvent(run["trigger"], run["subject"], stored_record(run["scope"]))
-    event = core.event_of(changing, seq=run["event_seq"])
+    event = replace(core.event_of(changing, seq=run["event_seq"]), received_at=_came_in(hub, run))
     hub.batch.answer(flow, happened, changing.plan, event, changing.active)
     again = changing.plan.planned(_RUN)[-1]
     return bool(again["state"] != "parked")
+
+
+def _came_in(hub: Hub, run: Row) -> int:
+    """When the event of a run came in: what it names after that day keeps its name."""
+    with hub.database.read() as connection:
+        return int(
+            connection.execute(sa.select(_INBOX.c.received_at).where(_INBOX.c.seq == run["event_seq"])).scalar_one()
+        )
 
 
 def _order(hub: Hub, changing: Change, question: Row) -> Row | None:

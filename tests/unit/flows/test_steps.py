@@ -9,6 +9,7 @@ import pytest
 
 from hub.connect.registry import Registry
 from hub.core.plan import Plan
+from hub.db.types import instant_us
 from hub.flows.active import FlowFile, load_flows
 from hub.flows.context import ConnectionInfo, MappingFolder, Roles
 from hub.flows.definition import On, StepContext
@@ -57,7 +58,15 @@ def test_a_core_event_brings_the_record_that_it_is_about_by_name() -> None:
     both = {"shipment": {"id": 1}, "order": {"ref": "R"}}
     run = run_of("  - set: {a: shipment.id, b: order.ref}\n", on="{event: shipment.recorded}", trigger=of_core("shipment.recorded", "order:1", both))  # fmt: skip
     assert (run.scope["a"], run.scope["b"]) == (1, "R")
-    assert run.scope["event"] == {"name": "shipment.recorded", "subject": "order:1"}
+    assert (run.scope["event"]["name"], run.scope["event"]["subject"]) == ("shipment.recorded", "order:1")
+
+
+def test_an_event_says_when_it_came_in_and_which_day_that_was_for_the_book() -> None:
+    late = Trigger(1, "go", "go:1", "manual:go:1", {}, at=instant_us("2026-11-24T23:30:00+00:00"))
+
+    run = run_of("  - set: {at: event.at, day: event.day}\n", trigger=late)
+
+    assert (run.scope["at"], run.scope["day"]) == ("2026-11-24T23:30:00.000000Z", "2026-11-25")
 
 
 def test_a_record_of_a_connection_brings_its_settings_and_never_its_secrets() -> None:
