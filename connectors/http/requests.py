@@ -26,6 +26,23 @@ def send(link: Link, call: Call) -> Confirmed:
     return _confirmed(call, _request(link, method, call.body, headers))
 
 
+def put(link: Link, call: Call) -> Confirmed:
+    """`put`: a whole record at its own path. Putting it there twice leaves it as it is (RFC 9110, 9.2.2)."""
+    return _confirmed(call, _request(link, "PUT", call.body, {}))
+
+
+def same(link: Link, call: Call) -> Confirmed | None:
+    """The record at the path, if it holds all that is to be put there. Raises: ConnectError."""
+    try:
+        answer = _request(link, "GET", {name: value for name, value in call.body.items() if name != "json"}, {})
+    except Refused:
+        return None  # it is not there, or cannot be read there: it is put there again
+    there, wanted = answer.data_or_none, call.body.get("json")
+    if not isinstance(there, dict) or not isinstance(wanted, dict):
+        return None
+    return _confirmed(call, answer) if all(there.get(name) == value for name, value in wanted.items()) else None
+
+
 def get(link: Link, call: Call) -> Confirmed:
     """`get`: one read."""
     return _confirmed(call, _request(link, "GET", call.body, {}))

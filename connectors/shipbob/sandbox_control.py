@@ -1,7 +1,7 @@
 """What a sandbox offers beside the vendor's routes: planted faults, a log of requests, a dump of its state.
 
-A connector folder stands alone (it can be copied to another hub), so the folders of QuickBooks and ShipBob each hold a copy of
-this file; a test keeps the copies equal.
+A connector folder stands alone (it can be copied to another hub), so the folders that need this file each hold a copy of it; a
+test keeps the copies equal.
 
 Routes, answered to loopback only and without credentials:
     GET    /_sandbox/state                   what `dump` returns

@@ -13,9 +13,11 @@ from werkzeug import Request, Response
 
 from hub.connect import reads
 from hub.connect.links import Link
-from hub.connect.operations import Confirmed, NeedsReconnect, Rejected, Retry, Uncertain, execute, ladder_of
+from hub.connect.operations import Confirmed, NeedsReconnect, Outcome, Rejected, Retry, Uncertain, execute, ladder_of
+from hub.connect.sandboxes import Running
 from hub.connect.signatures import SignatureError
 from tests.connectors.kit import Kit
+from tests.connectors.serving import load
 
 
 def connect(kit: Kit, server: HTTPServer, **settings: Any) -> Link:
@@ -128,3 +130,58 @@ def test_without_a_secret_no_webhook_is_taken(kit: Kit, httpserver: HTTPServer) 
 
     with pytest.raises(SignatureError):
         reads.verify(link, {"webhook-signature": made}, b"{}")
+
+
+# -- a whole record at its own path, against the sandbox --------------------------------------------------------
+
+CONTACT = {"path": "/contacts/hub-7", "json": {"name": "Ada", "email": "ada@example.org"}}
+
+
+@pytest.fixture
+def crm(kit: Kit) -> Running:
+    return kit.sandbox("http")
+
+
+def put(kit: Kit, crm: Running, body: dict[str, Any] = CONTACT, *, first: bool = True) -> Outcome:
+    return execute(kit.connect("http", load("http").connection(crm.url)), "put", body, "k", first_attempt=first)
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status_after"])
+def test_a_record_that_may_have_been_put_is_looked_up(kit: Kit, crm: Running, ask: Any, kind: str) -> None:
+    ask(crm, "faults", {"match": "PUT *", "kind": kind})
+
+    lost, again = put(kit, crm), put(kit, crm, first=False)
+
+    assert isinstance(lost, Retry)
+    assert lost.sent
+    assert isinstance(again, Confirmed)
+    assert again.external_id == "hub-7"
+    assert ask(crm, "state", method="GET")["records"] == {"/contacts/hub-7": CONTACT["json"]}
+    puts = [each for each in ask(crm, "requests", method="GET")["requests"] if each["method"] == "PUT"]
+    assert len(puts) == (2 if kind == "drop_before" else 1)
+
+
+def test_a_record_that_differs_is_put_again(kit: Kit, crm: Running, ask: Any) -> None:
+    ask(crm, "records", {"path": "/contacts/hub-7", "record": {"name": "Somebody else"}})
+
+    assert isinstance(put(kit, crm, first=False), Confirmed)
+    assert ask(crm, "state", method="GET")["records"]["/contacts/hub-7"] == CONTACT["json"]
+
+
+def test_the_sandbox_makes_a_record_once_for_a_key(kit: Kit, crm: Running, ask: Any) -> None:
+    link = kit.connect("http", load("http").connection(crm.url))
+    body = {"path": "/notes", "json": {"text": "called"}}
+    ask(crm, "faults", {"match": "POST /notes", "kind": "drop_after"})
+
+    execute(link, "request", body, "n-1", first_attempt=True)
+    made = execute(link, "request", body, "n-1", first_attempt=False)
+
+    assert isinstance(made, Confirmed)
+    assert ask(crm, "state", method="GET")["records"] == {"/notes/1": {"text": "called"}}
+    assert isinstance(execute(link, "request", {**body, "json": {}}, "n-1", first_attempt=True), Rejected)
+
+
+def test_the_sandbox_knows_its_authorization(kit: Kit, crm: Running) -> None:
+    settings = {**load("http").connection(crm.url), "authorization": "Bearer other"}
+
+    assert isinstance(execute(kit.connect("http", settings), "put", CONTACT, "k", first_attempt=True), NeedsReconnect)
