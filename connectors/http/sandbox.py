@@ -22,6 +22,8 @@ from starlette.routing import Route
 from .sandbox_control import Controlled, encode
 
 AUTHORIZATION = "Bearer sandbox"
+#: the request that an operation of the connector stands for, where a test plants an answer to it
+REQUESTS = {"put": "PUT *"}
 _METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 
 
