@@ -212,3 +212,49 @@ def test_an_account_is_looked_up_and_never_made(link: Link) -> None:
     assert isinstance(found, Confirmed)
     assert isinstance(missing, Rejected)
     link.connector.code(str(link.connector.manifest.check))(link)
+
+
+def journal_entry(link: Link, *, note: str = "hub:summary 2026-11-24", credit: str = "15.02") -> dict[str, Any]:
+    """What one day sold, in three lines."""
+
+    def line(side: str, amount: str, account: str) -> dict[str, Any]:
+        found = do(link, "account.find", {"Name": account})
+        assert isinstance(found, Confirmed)
+        detail = {"PostingType": side, "AccountRef": {"value": found.external_id}}
+        return {"Amount": Decimal(amount), "DetailType": "JournalEntryLineDetail", "JournalEntryLineDetail": detail}
+
+    lines = [
+        line("Debit", "18.02", "Payment Gateway Clearing"),
+        line("Credit", credit, "Sales of Product Income"),
+        line("Credit", "3.00", "VAT Payable"),
+    ]
+    return {"DocNumber": "VE-2026-11-24", "TxnDate": "2026-11-24", "PrivateNote": note, "Line": lines}
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status_after"])
+def test_a_journal_entry_is_made_once_though_its_answer_is_lost(
+    link: Link, books: Running, ask: Ask, kind: str
+) -> None:
+    body = journal_entry(link)
+    ask(books, "faults", {"match": f"POST /v3/company/{REALM}/journalentry", "kind": kind})
+
+    assert isinstance(do(link, "journal_entry.create", body), Retry)
+    done = do(link, "journal_entry.create", body, first=False)
+
+    assert isinstance(done, Confirmed)
+    (stored,) = books.state.dump()["journalentry"]
+    assert (stored["Id"], stored["DocNumber"]) == (done.external_id, "VE-2026-11-24")
+
+
+def test_a_journal_entry_that_does_not_balance_is_refused(link: Link, books: Running) -> None:
+    refused = do(link, "journal_entry.create", journal_entry(link, credit="15.00"))
+
+    assert isinstance(refused, Rejected)
+    assert "balance" in refused.reason
+    assert books.state.dump()["journalentry"] == []
+
+
+def test_the_number_of_a_journal_entry_that_is_not_ours_is_a_question(link: Link) -> None:
+    do(link, "journal_entry.create", journal_entry(link, note="somebody's own"))
+
+    assert isinstance(do(link, "journal_entry.create", journal_entry(link), key="k-2"), Rejected)
