@@ -1,0 +1,100 @@
+"""The recipes and their pages: every flow has a page that shows it as it is, and what a page types works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from doc_pages import commands
+from typer.testing import CliRunner
+
+from hub.cli import app
+from hub.flows.active import flow_files
+from hub.workers.admin.flows import lint
+from hub.workers.recipes import RecipeRefused, recipes, take
+from hub.workers.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "recipes"
+PAGES = sorted(file for file in FOLDER.glob("*.md") if file.name != "README.md")
+TEXTS = {file.stem: file.read_text("utf-8") for file in PAGES}
+_BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def shown(language: str, text: str) -> list[str]:
+    return [block for kind, _, block in _BLOCK.findall(text) if kind == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_types_does_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HUB_HOME", raising=False)
+    for kind, file, text in _BLOCK.findall(TEXTS[page.stem]):
+        if file:
+            (tmp_path / file).write_text(text, "utf-8")
+        elif kind == "console":
+            for command, expected in commands(text):
+                found = CliRunner().invoke(app, shlex.split(command)[1:])
+                assert found.exit_code == 0, f"{command}: {found.output}"
+                missing = [line for line in expected if line.strip() not in found.output]
+                assert missing == [], f"{command}: {found.output}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_shows_flows_and_mappings_as_they_are_and_its_links_lead_somewhere(page: Path) -> None:
+    known = {
+        file.read_text("utf-8")
+        for pattern in ("flows/*.yaml", "mappings/*/*.yaml", "recipes/*/flows/*.yaml", "recipes/*/mappings/*/*.yaml")
+        for file in ROOT.glob(pattern)
+    }
+
+    assert shown("yaml", TEXTS[page.stem]), "a page shows its flow"
+    assert [block for block in shown("yaml", TEXTS[page.stem]) if block not in known] == []
+    for link in re.findall(r"\]\(([^)#]+)\)", TEXTS[page.stem]):
+        assert (FOLDER / link).resolve().exists(), link
+    for part in ("**To set**", "Take it"):
+        assert part in TEXTS[page.stem]
+
+
+def test_every_flow_has_its_page_and_every_page_is_listed() -> None:
+    text = "\n".join(TEXTS.values())
+    names = {flow.name for flow in flow_files()} | {recipe.name for recipe in recipes()}
+    listed = set(re.findall(r"\]\(([a-z-]+)\.md\)", (FOLDER / "README.md").read_text("utf-8")))
+
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
+    assert listed == set(TEXTS)
+
+
+@pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.name)
+def test_a_recipe_that_is_taken_lints_for_every_connector(recipe: object, tmp_path: Path) -> None:
+    name = recipe.name  # type: ignore[attr-defined]
+    made = take(name, tmp_path)
+
+    assert tmp_path / "flows" / f"{name}.yaml" in made
+    assert lint(Settings(home=tmp_path))["problems"] == []
+    assert take(name, tmp_path) == []
+
+
+def test_a_recipe_runs_only_once_it_is_taken() -> None:
+    assert {recipe.name for recipe in recipes()} & {flow.name for flow in flow_files()} == set()
+    assert len(recipes()) >= 4
+
+
+def test_nothing_of_the_merchants_is_overwritten(tmp_path: Path) -> None:
+    [flow] = [file for file in take("low-stock-mail", tmp_path) if file.name == "low-stock-mail.yaml"]
+    flow.write_text("# mine\n", "utf-8")
+
+    with pytest.raises(RecipeRefused, match="nothing was written") as refused:
+        take("low-stock-mail", tmp_path)
+
+    assert refused.value.problems == [str(flow)]
+    assert flow.read_text("utf-8") == "# mine\n"
+
+
+def test_a_recipe_that_is_not_there_says_which_there_are(tmp_path: Path) -> None:
+    with pytest.raises(RecipeRefused) as refused:
+        take("low-stock", tmp_path)
+
+    assert refused.value.problems == [recipe.name for recipe in recipes()]
