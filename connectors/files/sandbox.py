@@ -8,6 +8,9 @@
 There are two folders, `out` and `in`. Actions (`act`, and `post` in the tests of flows):
     put      {"name": "in/stock.csv", "text": "..."}     somebody puts a file there
     take     {"name": "out/order.json"}                  somebody takes one away
+    reply    {"to": "out/orders_*.csv", "name": "in/shipments_1.csv", "copy": {"order_ref": "shipment_id"},
+              "add": {"carrier": "Colissimo"}}
+             somebody takes CSV files away and gives their rows back in one, with more columns
 
 A fault's `match` is a command and a pattern for its path, where `*` stands for anything. Commands: CONNECT (the path is the
 client's address), AUTH (the user), LIST, STAT, READ, OPEN (for writing), WRITE, CLOSE, RENAME (the old path), REMOVE, MKDIR.
@@ -19,6 +22,7 @@ done).
 from __future__ import annotations
 
 import contextlib
+import csv
 import fnmatch
 import io
 import os
@@ -132,12 +136,25 @@ class Server:
         path = self.folder / os.path.normpath("/" + str(body.get("name", ""))).lstrip("/")
         if name == "put":
             path.write_text(str(body.get("text", "")), "utf-8", newline="")
+        elif name == "reply":
+            rows: list[dict[str, Any]] = []
+            for file in sorted(self.folder.glob(str(body.get("to", "")))):
+                rows += csv.DictReader(io.StringIO(file.read_text("utf-8"), newline=""))
+                file.unlink()
+            if not rows:
+                raise ValueError(f"there is no file like {body.get('to')!r}: {', '.join(self.files()) or 'none'}")
+            copied = dict(body.get("copy", {}))
+            rows = [{**row, **{new: row[old] for old, new in copied.items()}, **body.get("add", {})} for row in rows]
+            with path.open("w", encoding="utf-8", newline="") as made:
+                writer = csv.DictWriter(made, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
         elif name == "take":
             if not path.is_file():
                 raise ValueError(f"there is no file {body.get('name')!r}: {', '.join(self.files()) or 'none'}")
             path.unlink()
         else:
-            raise ValueError(f"no action {name!r}; known: put, take")
+            raise ValueError(f"no action {name!r}; known: put, reply, take")
         return self.files()
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.flows.active import flow_files
 from hub.workers.admin.flows import lint
+from hub.workers.flowtest import run_file
 from hub.workers.recipes import RecipeRefused, recipes, take
 from hub.workers.settings import Settings
 
@@ -98,3 +99,39 @@ def test_a_recipe_that_is_not_there_says_which_there_are(tmp_path: Path) -> None
         take("low-stock", tmp_path)
 
     assert refused.value.problems == [recipe.name for recipe in recipes()]
+
+
+LOOP = """flows: [shop-orders, orders-to-files, shipments-from-files, shipments-to-shop]
+roles: {shop: shopify, files: files}
+clock: 2026-11-24T18:00:00+01:00
+stock: {MUG-01: {quantity: 12, price: 14.90, vat: 0.2}}
+tests:
+  - name: out as a file, back as a file
+    given:
+      - {sandbox: shop, post: orders, body: {lines: [{sku: MUG-01, quantity: 2}], number: 1401}}
+      - {sandbox: shop, post: orders, body: {lines: [{sku: MUG-01, quantity: 3}], number: 1402}}
+      - {poll: shop}
+      - {sandbox: files, post: reply, body: {to: out/orders_*.csv, name: in/shipments_1.csv, copy: {order_ref: shipment_id}, add: {carrier: Colissimo}}}
+      - {poll: files}
+    expect:
+      orders: [{name: "#1401", state: closed}, {name: "#1402", state: closed}]
+      moves: [{sku: MUG-01, quantity: 2, destination: customer}, {sku: MUG-01, quantity: 3, destination: customer}]
+      deliveries:
+        - {operation: file.write, state: confirmed}
+        - {operation: file.write, state: confirmed}
+        - {operation: fulfillment.create, state: confirmed, body: {carrier: Colissimo, lines: [{quantity: 2}]}}
+        - {operation: fulfillment.create, state: confirmed, body: {carrier: Colissimo, lines: [{quantity: 3}]}}
+      questions: []
+"""
+
+
+def test_orders_go_out_as_files_and_what_was_sent_comes_back_as_one(tmp_path: Path) -> None:
+    for name in ("orders-to-files", "shipments-from-files"):
+        take(name, tmp_path)
+    file = tmp_path / "flows" / "warehouse.test.yaml"
+    file.write_text(LOOP, "utf-8")
+
+    result = run_file(file)
+
+    assert result.problems == []
+    assert [case.failures for case in result.cases] == [[]]
