@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.errors import CommandError
+from hub.cli.new import print_made
 from hub.cli.options import Home, Json, settings_of
 from hub.cli.output import print_json, print_table
 
@@ -33,22 +33,9 @@ def list_(json: Json = False) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="A recipe of `hub recipes list`.")],
     home: Home = None,
-    json: Json = False,
 ) -> None:
-    """Copy a recipe's flow, mappings and tests into the hub's folder. Nothing is overwritten."""
-    from hub.workers.recipes import RecipeRefused, take
+    """Write a recipe's flow, mappings and tests into the hub's folder. It runs from the hub's next start."""
+    from hub.workers import scaffold
+    from hub.workers.recipes import recipe
 
-    folder = settings_of(home).home
-    try:
-        made = take(name, folder)
-    except RecipeRefused as error:
-        raise CommandError(str(error), error.problems) from None
-    if json:
-        print_json({"recipe": name, "made": [str(file) for file in made]})
-        return
-    for file in made:
-        print(f"made {file}")
-    if not made:
-        print(f"{name} is there already.")
-    print(f"Change it, then: hub lint && hub test {folder / 'flows' / name}.test.yaml")
-    print("It runs from the next start of the hub.")
+    print_made(scaffold.write(settings_of(home).home, recipe(name).files()))

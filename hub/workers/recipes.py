@@ -4,37 +4,29 @@ merchant's to change."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hub.connect.registry import shipped
 from hub.mapping import load_document
+from hub.workers.scaffold import Files, ScaffoldRefused
 
 _KINDS = ("flows", "mappings")
 
 
-class RecipeRefused(Exception):
-    """A recipe that cannot be taken: why, and in `problems` what it is about."""
-
-    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.problems = list(problems)
-
-
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe that is shipped. `roles` are those that its tests give to connections."""
+    """A recipe that is shipped. `roles` are those that connections play in its tests."""
 
     name: str
     description: str
     roles: tuple[str, ...]
     folder: Path
 
-    def files(self) -> list[PurePosixPath]:
-        """Its files, by their paths in a hub's folder."""
+    def files(self) -> Files:
+        """Its files, for a hub's folder."""
         found = (file for kind in _KINDS for file in sorted((self.folder / kind).rglob("*")) if file.is_file())
-        return [PurePosixPath(file.relative_to(self.folder).as_posix()) for file in found]
+        return {file.relative_to(self.folder).as_posix(): file.read_bytes() for file in found}
 
 
 def recipes() -> list[Recipe]:
@@ -43,22 +35,12 @@ def recipes() -> list[Recipe]:
     return [_recipe(folder) for folder in folders]
 
 
-def take(name: str, home: Path) -> list[Path]:
-    """Copies the files of a recipe into a hub's folder. Returns those that were written: one that is there with the same
-    content stays. Nothing is written when one is there with other content. Raises: RecipeRefused."""
-    recipe = next((each for each in recipes() if each.name == name), None)
-    if recipe is None:
-        raise RecipeRefused(f"there is no recipe {name!r}; these there are:", [each.name for each in recipes()])
-    wanted = {home / path: (recipe.folder / path).read_bytes() for path in recipe.files()}
-    there = {file: file.read_bytes() for file in wanted if file.is_file()}
-    differing = [str(file) for file, content in there.items() if content != wanted[file]]
-    if differing:
-        raise RecipeRefused("nothing was written: these files are there already, with other content", differing)
-    made = [file for file in wanted if file not in there]
-    for file in made:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(wanted[file])
-    return made
+def recipe(name: str) -> Recipe:
+    """The recipe of a name. Raises: ScaffoldRefused."""
+    known = {each.name: each for each in recipes()}
+    if name not in known:
+        raise ScaffoldRefused(f"there is no recipe {name!r}; these there are:", list(known))
+    return known[name]
 
 
 def _recipe(folder: Path) -> Recipe:

@@ -14,7 +14,8 @@ from hub.cli import app
 from hub.flows.active import flow_files
 from hub.workers.admin.flows import lint
 from hub.workers.flowtest import run_file
-from hub.workers.recipes import RecipeRefused, recipes, take
+from hub.workers.recipes import Recipe, recipe, recipes
+from hub.workers.scaffold import ScaffoldRefused, write
 from hub.workers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -61,44 +62,31 @@ def test_a_page_shows_flows_and_mappings_as_they_are_and_its_links_lead_somewher
 
 def test_every_flow_has_its_page_and_every_page_is_listed() -> None:
     text = "\n".join(TEXTS.values())
-    names = {flow.name for flow in flow_files()} | {recipe.name for recipe in recipes()}
+    names = {flow.name for flow in flow_files()} | {each.name for each in recipes()}
     listed = set(re.findall(r"\]\(([a-z-]+)\.md\)", (FOLDER / "README.md").read_text("utf-8")))
 
     assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
     assert listed == set(TEXTS)
 
 
-@pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.name)
-def test_a_recipe_that_is_taken_lints_for_every_connector(recipe: object, tmp_path: Path) -> None:
-    name = recipe.name  # type: ignore[attr-defined]
-    made = take(name, tmp_path)
+@pytest.mark.parametrize("each", recipes(), ids=lambda each: each.name)
+def test_a_recipe_that_is_taken_lints_for_every_connector(each: Recipe, tmp_path: Path) -> None:
+    made = write(tmp_path, each.files())
 
-    assert tmp_path / "flows" / f"{name}.yaml" in made
+    assert tmp_path / "flows" / f"{each.name}.yaml" in made
     assert lint(Settings(home=tmp_path))["problems"] == []
-    assert take(name, tmp_path) == []
 
 
 def test_a_recipe_runs_only_once_it_is_taken() -> None:
-    assert {recipe.name for recipe in recipes()} & {flow.name for flow in flow_files()} == set()
-    assert len(recipes()) >= 4
+    assert {each.name for each in recipes()} & {flow.name for flow in flow_files()} == set()
+    assert len(recipes()) >= 5
 
 
-def test_nothing_of_the_merchants_is_overwritten(tmp_path: Path) -> None:
-    [flow] = [file for file in take("low-stock-mail", tmp_path) if file.name == "low-stock-mail.yaml"]
-    flow.write_text("# mine\n", "utf-8")
+def test_a_recipe_that_is_not_there_says_which_there_are() -> None:
+    with pytest.raises(ScaffoldRefused) as refused:
+        recipe("low-stock")
 
-    with pytest.raises(RecipeRefused, match="nothing was written") as refused:
-        take("low-stock-mail", tmp_path)
-
-    assert refused.value.problems == [str(flow)]
-    assert flow.read_text("utf-8") == "# mine\n"
-
-
-def test_a_recipe_that_is_not_there_says_which_there_are(tmp_path: Path) -> None:
-    with pytest.raises(RecipeRefused) as refused:
-        take("low-stock", tmp_path)
-
-    assert refused.value.problems == [recipe.name for recipe in recipes()]
+    assert refused.value.problems == [each.name for each in recipes()]
 
 
 LOOP = """flows: [shop-orders, orders-to-files, shipments-from-files, shipments-to-shop]
@@ -127,7 +115,7 @@ tests:
 
 def test_orders_go_out_as_files_and_what_was_sent_comes_back_as_one(tmp_path: Path) -> None:
     for name in ("orders-to-files", "shipments-from-files"):
-        take(name, tmp_path)
+        write(tmp_path, recipe(name).files())
     file = tmp_path / "flows" / "warehouse.test.yaml"
     file.write_text(LOOP, "utf-8")
 
