@@ -18,7 +18,7 @@ from doc_pages import run_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = bool(os.environ.get("HUB_TEST_FULL"))
-SHIPPED = ("connectors", "flows", "mappings", "templates")
+SHIPPED = ("connectors", "flows", "mappings", "recipes", "templates")
 
 
 @dataclass(frozen=True)
