@@ -13,10 +13,11 @@ import json
 import re
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from hub.connect import payload
 from hub.connect.errors import Refused, Unreadable
@@ -49,6 +50,7 @@ class Taken:
 
     sha256: str
     size: int
+    modified: int
     rows: list[dict[str, Any]] | None
     error: str | None
 
@@ -99,13 +101,20 @@ def read(link: Link, record_id: str) -> dict[str, Any] | None:
     if match is None:
         raise Unreadable(f"{link.name}: {record_id!r} names no rows of a file")
     name, digest, first, last = match[1], match[2], int(match[3]), int(match[4])
+    key = (digest, link.settings["encoding"])
+    with _lock:
+        known = _last.get(link)
+    if known is not None and known[0] == key:
+        return _record(record_id, name, known[1], first, last)
     with opened(link, str(link.settings["pickup"])) as folder:
         moved = moved_name(name, digest)
         for place in (name, f"done/{moved}", f"error/{moved}"):
             entry = folder.entry(place)
-            found = _cached(link, folder, entry, digest) if entry is not None else None
-            if entry is not None and found is not None:
-                return _record(record_id, name, entry, found, first, last)
+            found = _known(link, folder, entry, digest) if entry is not None else None
+            if found is not None:
+                with _lock:
+                    _last[link] = (key, found)
+                return _record(record_id, name, found, first, last)
     return None
 
 
@@ -150,13 +159,17 @@ def _take(link: Link, folder: Folder, entry: Entry) -> Taken | None:
     if entry.size > largest:
         digest = sha256(f"{entry.name}\n{entry.size}\n{entry.modified}".encode()).hexdigest()
         return Taken(
-            digest, entry.size, None, f"it has {entry.size} bytes, over the {largest} of the setting `largest`"
+            digest,
+            entry.size,
+            entry.modified,
+            None,
+            f"it has {entry.size} bytes, over the {largest} of the setting `largest`",
         )
     content = folder.read(entry.name, entry.size + 1)
     if content is None or len(content) != entry.size:
         return None
     rows, error = _rows(link, entry.name.rpartition("/")[2], content)
-    return Taken(sha256(content).hexdigest(), entry.size, rows, error)
+    return Taken(sha256(content).hexdigest(), entry.size, entry.modified, rows, error)
 
 
 def _rows(link: Link, name: str, content: bytes) -> tuple[list[dict[str, Any]] | None, str | None]:
@@ -180,13 +193,13 @@ def _parts(link: Link, found: Taken) -> list[str]:
     return [f"{first}-{min(first + step - 1, total)}" for first in range(1, total + 1, step)] or ["1-0"]
 
 
-def _record(record_id: str, name: str, entry: Entry, found: Taken, first: int, last: int) -> dict[str, Any]:
+def _record(record_id: str, name: str, found: Taken, first: int, last: int) -> dict[str, Any]:
     return {
         "id": record_id,
         "name": name,
         "sha256": found.sha256,
         "size": found.size,
-        "modified": datetime.fromtimestamp(entry.modified, UTC).isoformat(),
+        "modified": datetime.fromtimestamp(found.modified, UTC).isoformat(),
         # null where the file cannot be used: `error` says why
         "rows": None if found.rows is None else found.rows[first - 1 : last],
         "first": first,
@@ -196,25 +209,15 @@ def _record(record_id: str, name: str, entry: Entry, found: Taken, first: int, l
 
 
 _lock = threading.Lock()
-#: the file that was read last, by connection, hash and encoding: the events of a long file are read one after the other
-_last: dict[tuple[int, str, object], Taken] = {}
+#: the file that each connection read last, with its hash and encoding: the events of a long file are read one by one
+_last: WeakKeyDictionary[Link, tuple[tuple[str, object], Taken]] = WeakKeyDictionary()
 
 
-def _cached(link: Link, folder: Folder, entry: Entry, digest: str) -> Taken | None:
+def _known(link: Link, folder: Folder, entry: Entry, digest: str) -> Taken | None:
     """The content of a file, if it is the one of this hash."""
-    key = (link.id, digest, link.settings["encoding"])
-    with _lock:
-        known = _last.get(key)
-    if known is not None:
-        return known
     found = _take(link, folder, entry)
-    if found is None:
-        return None
+    if found is None or found.sha256 == digest:
+        return found
     if found.error and found.size > int(link.settings["largest"]) * 1_000_000:
-        return Taken(digest, found.size, None, found.error)  # it was told by its size, and moving it changed its name
-    if found.sha256 != digest:
-        return None
-    with _lock:
-        _last.clear()
-        _last[key] = found
-    return found
+        return replace(found, sha256=digest)  # it was told by its name and size, and moving it changed its name
+    return None

@@ -402,6 +402,8 @@ def test_a_long_file_comes_in_parts(kit: Kit, server: Running) -> None:
 
     assert [[row["sku"] for row in record["rows"]] for record in found] == [["A", "B"], ["C"]]
     assert [(record["first"], record["total"]) for record in found] == [(1, 3), (3, 3)]
+    # three pages and one read: the second part is known
+    assert server.state.requests()["counts"]["CONNECT"] == 4
 
 
 @pytest.mark.parametrize(
