@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.flows.active import flow_files
-from hub.workers.admin.flows import lint
+from hub.workers.admin.lint import lint
 from hub.workers.flowtest import run_file
 from hub.workers.recipes import Recipe, recipe, recipes
 from hub.workers.scaffold import ScaffoldRefused, write

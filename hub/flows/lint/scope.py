@@ -26,7 +26,7 @@ CLOCK: Sources = frozenset({"clock"})
 #: functions and names whose value is another each time that they are asked
 CLOCKS = frozenset({"now", "today", "clock", "random", "uuid", "uuid4"})
 
-_EVENT = object_of({"name": TEXT, "subject": TEXT})
+_EVENT = object_of({"name": TEXT, "subject": TEXT, "at": text("instant"), "day": text("date")})
 CONNECTION = object_of({"id": WHOLE, "name": TEXT, "connector": TEXT})
 #: an item of a loop over connections
 CONNECTED = object_of({"id": WHOLE, "name": TEXT, "connector": TEXT, "settings": OBJECT})
