@@ -25,6 +25,7 @@ import contextlib
 import csv
 import fnmatch
 import io
+import logging
 import os
 import shutil
 import socket
@@ -39,6 +40,8 @@ import paramiko
 from paramiko import SFTP_FAILURE, SFTP_NO_SUCH_FILE, SFTP_OK, SFTP_PERMISSION_DENIED
 from pydantic import BaseModel, ConfigDict, Field
 
+# connections are cut on purpose here
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 COMMANDS = ("CONNECT", "AUTH", "LIST", "STAT", "READ", "OPEN", "WRITE", "CLOSE", "RENAME", "REMOVE", "MKDIR")
 FOLDERS = ("out", "in")
 #: the request that an operation of the connector stands for, where a test plants an answer to it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import socket
 from base64 import b64decode
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from hub.connect.links import Link
 
 from .folder import Entry, is_file
 
+# how a session ended is said by the errors here, with the connection that it was of
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 _KEYS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
