@@ -165,7 +165,7 @@ def _folders(root: Path) -> dict[str, Path]:
 
 
 def shipped(kind: str) -> Path:
-    """The folder of shipped `connectors`, `flows`, `mappings` or `templates`: in the wheel, else in the checkout."""
+    """The folder of shipped `connectors`, `flows` or `mappings`: in the wheel, else in the checkout."""
     package = Path(hub.__file__).parent
     inside = package / "shipped" / kind
     return inside if inside.is_dir() else package.parent / kind

@@ -1,4 +1,4 @@
-"""Recipes: flows that are ready and do not run until somebody takes them. One is a folder of `recipes/` with the layout of
+"""Recipes: flows that are ready and do not run until somebody takes them. One is a folder of `flows/recipes/` with the layout of
 a hub's own: `flows/` with their tests, and `mappings/`. Taking one copies its files into the hub's folder, where they are the
 merchant's to change."""
 
@@ -31,7 +31,7 @@ class Recipe:
 
 def recipes() -> list[Recipe]:
     """All recipes, by name."""
-    folders = sorted(folder for folder in shipped("recipes").iterdir() if (folder / "flows").is_dir())
+    folders = sorted(folder for folder in (shipped("flows") / "recipes").iterdir() if (folder / "flows").is_dir())
     return [_recipe(folder) for folder in folders]
 
 

@@ -1,6 +1,6 @@
 """New files for a hub's folder: an example to start from, and flows, mappings and connectors that lint and pass their tests.
 
-The files are those of `templates/`, with names put in; a flow or mapping that is shipped is copied, to be changed. A caller
+The files are those of `hub/templates/`, with names put in; a flow or mapping that is shipped is copied, to be changed. A caller
 sees the whole before anything is written.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import hub
 from hub.connect.manifest import Manifest, ManifestError
 from hub.connect.registry import Registry, UnknownConnector, shipped
 from hub.mapping import load_document
@@ -24,7 +25,9 @@ from hub.workers.testfile import read_test
 Files = dict[str, bytes]
 _FLOW_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-#: how the connector in `templates/connector` is called, and the shipped connector with the words of every sandbox
+#: what is written, with places for names
+TEMPLATES = Path(hub.__file__).with_name("templates")
+#: how the connector in `hub/templates/connector` is called, and the shipped connector with the words of every sandbox
 _ACME, _CONTROL = "acme", ("shipbob", "sandbox_control.py")
 #: an expression of each kind of single value
 _NEUTRAL: Mapping[Kind, str] = {
@@ -60,7 +63,7 @@ def write(folder: Path, files: Files) -> list[Path]:
 
 def example() -> Files:
     """A folder that an integrator starts from: flows with their tests, a mapping, connections, and the checks of a CI."""
-    root = shipped("templates") / "example"
+    root = TEMPLATES / "example"
     files = {file.relative_to(root).as_posix(): file.read_bytes() for file in _files_below(root)}
     for test in sorted(root.glob("flows/*.test.yaml")):
         files |= _payloads(test)
@@ -122,7 +125,7 @@ def connector(home: Path, name: str) -> Files:
         raise ScaffoldRefused(f"{name!r} is no name of a connector: small letters, digits and _, a letter first")
     if name in Registry.discover(home).names():
         raise ScaffoldRefused(f"there is a connector {name!r} already: choose another name")
-    root = shipped("templates") / "connector"
+    root = TEMPLATES / "connector"
     files = {
         _called(file.relative_to(root).as_posix(), name): _called(file.read_text("utf-8"), name).encode()
         for file in _files_below(root)
@@ -167,7 +170,7 @@ def _called(text: str, name: str) -> str:
 def _answering(name: str, on: str, registry: Registry) -> dict[str, str]:
     """What a flow's template is filled with, by what starts it."""
     events: Mapping[str, Any] = load_document(
-        (shipped("templates") / "flow" / "events.yaml").read_text("utf-8"), "events.yaml"
+        (TEMPLATES / "flow" / "events.yaml").read_text("utf-8"), "events.yaml"
     ).value
     more: Mapping[str, Any]
     kind, colon, manual = on.partition(":")
@@ -238,7 +241,7 @@ def _manifest(registry: Registry, name: str) -> Manifest:
 
 
 def _filled(kind: str, places: Mapping[str, str], values: Mapping[str, str]) -> Files:
-    root = shipped("templates") / kind
+    root = TEMPLATES / kind
     return {
         place: Template((root / name).read_text("utf-8")).substitute(values).encode() for name, place in places.items()
     }

@@ -48,7 +48,12 @@ def test_what_a_page_types_does_what_it_shows(page: Path, tmp_path: Path, monkey
 def test_a_page_shows_flows_and_mappings_as_they_are_and_its_links_lead_somewhere(page: Path) -> None:
     known = {
         file.read_text("utf-8")
-        for pattern in ("flows/*.yaml", "mappings/*/*.yaml", "recipes/*/flows/*.yaml", "recipes/*/mappings/*/*.yaml")
+        for pattern in (
+            "flows/*.yaml",
+            "mappings/*/*.yaml",
+            "flows/recipes/*/flows/*.yaml",
+            "flows/recipes/*/mappings/*/*.yaml",
+        )
         for file in ROOT.glob(pattern)
     }
 

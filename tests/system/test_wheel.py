@@ -18,7 +18,7 @@ from doc_pages import run_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = bool(os.environ.get("HUB_TEST_FULL"))
-SHIPPED = ("connectors", "flows", "mappings", "recipes", "templates")
+SHIPPED = ("connectors", "flows", "mappings")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def test_all_that_a_hub_needs_is_in_it_and_nothing_else(wheel: Path) -> None:
 
     assert {name for name in names if ".dist-info/" not in name} == wanted
     assert {"hub/shipped/connectors/shopify/sandbox.graphql", "hub/core/ledger/charts/fr.yaml"} <= wanted
-    assert "hub/shipped/templates/example/.github/workflows/check.yml" in wanted
+    assert "hub/templates/example/.github/workflows/check.yml" in wanted
 
 
 def files(*folders: str) -> set[str]:

@@ -26,11 +26,12 @@ from hub.flows.source import FlowFile
 from hub.flows.steps import KINDS as STEPS
 from hub.mapping import MappingErrors, SourceError, load_document, load_mapping
 from hub.workers import scaffold
+from hub.workers.scaffold import TEMPLATES
 from hub.workers.schemas import KINDS, schema
 from hub.workers.testfile import BrokenTest, read_test
 
 REGISTRY = Registry.discover()
-EXAMPLE = shipped("templates") / "example"
+EXAMPLE = TEMPLATES / "example"
 
 
 @cache
@@ -45,7 +46,7 @@ def said(kind: str, text: str) -> list[str]:
 
 
 def shipped_files() -> Iterator[tuple[str, Path]]:
-    for root in (shipped("flows").parent, EXAMPLE, shipped("templates") / "connector"):
+    for root in (shipped("flows").parent, EXAMPLE, TEMPLATES / "connector"):
         for file in sorted(root.glob("flows/*.yaml")):
             yield ("test" if file.name.endswith(".test.yaml") else "flow"), file
         for file in sorted(root.glob("mappings/*/*.yaml")):
