@@ -73,6 +73,8 @@ class System:
     pages: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[Called] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
+    #: paths that are answered once their gate is open
+    gates: dict[str, threading.Event] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self, path: str, kind: str = "status", status: int = 503, times: int = 1) -> None:
@@ -129,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         parts = urlsplit(self.path)
         key = self.headers.get("idempotency-key")
+        if parts.path in system.gates:
+            system.gates[parts.path].wait(30)
         with system.lock:
             system.calls.append(Called(method, parts.path, key, body))
             fault = next(

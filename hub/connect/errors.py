@@ -28,13 +28,15 @@ class Ambiguous(ConnectError):
 
 
 class Refused(ConnectError):
-    """The system refused for good. `detail` holds what it said; `duplicate`: because the record is already there."""
+    """The system refused for good. `detail` holds what it said; `duplicate`: because the record is already there;
+    `missing`: because there is no such record."""
 
-    def __init__(self, reason: str, detail: object = None, *, duplicate: bool = False) -> None:
+    def __init__(self, reason: str, detail: object = None, *, duplicate: bool = False, missing: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
         self.duplicate = duplicate
+        self.missing = missing
 
 
 class StaleState(ConnectError):

@@ -13,6 +13,7 @@ from hub.connect.manifest import ErrorRule, ErrorShape, Meaning
 from hub.connect.paths import pick
 
 _SHOWN = 300
+_MISSING = (404, 410)
 _DEFAULTS: dict[int, Meaning] = {401: "auth", 408: "ambiguous", 425: "throttled", 429: "throttled"}
 
 
@@ -29,6 +30,7 @@ def judge(answer: Answer, shape: ErrorShape, rules: Sequence[ErrorRule] = ()) ->
         f"{answer.status}{' ' + code if code else ''}{': ' + message if message else ''}"[:_SHOWN],
         after_s=rule.wait if rule and rule.wait is not None else wait_of(answer, shape.wait_header),
         detail=answer.data_or_none,
+        missing=answer.status in _MISSING,
     )
 
 
@@ -39,7 +41,9 @@ def default_meaning(status: int) -> Meaning:
     return _DEFAULTS.get(status, "permanent")
 
 
-def failure(meaning: Meaning, reason: str, *, after_s: float | None = None, detail: object = None) -> ConnectError:
+def failure(
+    meaning: Meaning, reason: str, *, after_s: float | None = None, detail: object = None, missing: bool = False
+) -> ConnectError:
     """The error of a meaning."""
     match meaning:
         case "retry" | "throttled":
@@ -53,7 +57,7 @@ def failure(meaning: Meaning, reason: str, *, after_s: float | None = None, deta
         case "duplicate":
             return Refused(reason, detail, duplicate=True)
         case _:
-            return Refused(reason, detail)
+            return Refused(reason, detail, missing=missing)
 
 
 def wait_of(answer: Answer, header: str) -> float | None:

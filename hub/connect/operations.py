@@ -141,6 +141,25 @@ def execute(
     return _attempt(link, call, ladder)
 
 
+def look(link: Link, operation: str, body: Any) -> dict[str, Any] | None:
+    """What an operation that reads answers now; None when there is no such thing. Raises: ConnectError; LookupError when
+    there is no such operation."""
+    if not link.connected:
+        raise ReconnectNeeded(f"{link.name} is not connected yet")
+    spec = link.operation(operation)
+    if not spec.read:
+        raise Refused(f"{link.connector.name}: {operation} writes: it is no read")
+    call = Call(operation, spec, payload.encode(body), "", first_attempt=True)
+    try:
+        return reading(lambda: _send(link, call)).answer
+    except FillError as error:
+        raise Refused(str(error)) from None
+    except Refused as error:
+        if error.missing:
+            return None
+        raise
+
+
 def wire_key(operation: str, spec: Operation, key: str) -> str:
     """Our key in the form and length that the vendor takes: the same for the same operation and key, and, unless it is
     sent as it is, another for another operation."""

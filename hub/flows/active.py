@@ -61,7 +61,7 @@ class Active:
         of one subject would leave in another order than its events happened."""
         flows = [flow for flows in self._by_event.values() for flow in flows]
         flows += [self.canaries[flow.name].flow for flow in flows if flow.name in self.canaries]
-        return all(flow.only_delivers for flow in flows)
+        return all(flow.only_delivers or flow.deferred for flow in flows)
 
     @cached_property
     def strict(self) -> frozenset[tuple[int, str]]:
@@ -70,6 +70,8 @@ class Active:
         for flow in self.flows:
             if flow.order == "strict" and flow.on.manual:
                 found.add((0, flow.on.manual))
+            elif flow.order == "strict" and flow.deferred:
+                found.add((0, flow.name))
             elif flow.order == "strict" and flow.on.role and flow.on.record:
                 found |= {(info.id, flow.on.record) for info in self.settings.roles.of(flow.on.role)}
         return frozenset(found)
@@ -82,11 +84,14 @@ class Active:
         """Flows that an inbox event starts, each in the version that the event runs. Raises: Parked."""
         if event.kind == "manual":
             flows: Sequence[Flow] = self._by_manual.get(event.topic, ())
+        elif event.kind == "core":
+            flows = [flow for flow in self._by_event.get(event.topic, ()) if flow.name == event.record]
         else:
             info = self.settings.roles.connections.get(event.connection_id or 0)
             roles = () if info is None else info.roles
             flows = [flow for role in roles for flow in self._by_record.get((role, event.record), ())]
-        return [self.version_for(flow, event.ordering_key, event) for flow in flows]
+        key = event.record_id if event.kind == "core" else event.ordering_key
+        return [self.version_for(flow, key, event) for flow in flows]
 
     def version_for(self, flow: Flow, key: str, event: Event) -> Flow:
         """The version of a flow that the runs of an ordering key (of a core event: its subject) are of: the one that the

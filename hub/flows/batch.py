@@ -6,9 +6,9 @@ done again in one transaction each, and only an event that fails alone is parked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -26,7 +26,7 @@ from hub.flows.activation import kept_by, load_earlier
 from hub.flows.active import Active
 from hub.flows.canary import CANARY, STAMP, observe
 from hub.flows.definition import Flow
-from hub.flows.prepare import READ_KINDS, Prepared, prepare_event
+from hub.flows.prepare import Prepared, prepare_event
 from hub.flows.run import (
     REFUSALS,
     Parked,
@@ -41,10 +41,13 @@ from hub.flows.run import (
     start,
 )
 from hub.flows.tables import Run as RunTable
-from hub.inbox import claim, lanes
+from hub.inbox import claim, fetches, lanes
+from hub.inbox.arrivals import from_core
 from hub.inbox.claim import Claim, Event
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
+from hub.inbox.receive import row_of
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
+from hub.inbox.tables import READ_KINDS
 from hub.outbox import plan as outbox_plan
 
 _RUN = RunTable.__table__  # type: ignore[attr-defined]
@@ -72,10 +75,34 @@ MAX_ALONE = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an event: `done`, `parked`, or `ready` when it has to wait for an earlier one; and why."""
+    """What came of an event: `done`, `parked`, `fetch` when something is to be read first, or `ready` when it has to wait
+    for an earlier one; and why."""
 
     state: str
     reason: str | None
+
+
+@dataclass
+class Held:
+    """Ordering keys with an event that was parked, or that waits for a read, before others of the batch."""
+
+    parked: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+
+    def by(self, event: Event, active: Active) -> str | None:
+        """Why an event has to wait."""
+        if event.ordering_key in self.waiting:
+            return "an earlier event of its key waits for a read"
+        if event.ordering_key in self.parked and (event.connection_id or 0, event.record) in active.strict:
+            return "an earlier event of its key is parked"
+        return None
+
+    def after(self, event: Event, outcome: Outcome) -> None:
+        """Remembers what came of an event."""
+        if outcome.state == "parked":
+            self.parked.add(event.ordering_key)
+        elif outcome.state == "fetch":
+            self.waiting.add(event.ordering_key)
 
 
 class Batch:
@@ -97,20 +124,18 @@ class Batch:
         except (DBAPIError, PlanConflict) as error:
             _log.warning("batch refused, one by one", events=len(claimed.events), reason=_short(error))
         outcomes: list[Outcome] = []
-        parked: set[str] = set()
+        held = Held()
         for event in claimed.events:
             alone = Claim(claimed.merchant_id, claimed.owner, {event.lane: claimed.fences[event.lane]}, [event])
-            outcome = self._work_alone(alone, active, parked)
-            if outcome.state == "parked":
-                parked.add(event.ordering_key)
-            outcomes.append(outcome)
+            outcomes.append(self._work_alone(alone, active, held))
+            held.after(event, outcomes[-1])
         return outcomes
 
-    def _work_alone(self, claimed: Claim, active: Active, parked: set[str]) -> Outcome:
+    def _work_alone(self, claimed: Claim, active: Active, held: Held) -> Outcome:
         """One event in a transaction of its own; parked when the database refuses even that."""
         for attempt in range(1, MAX_ALONE + 1):
             try:
-                return self._transaction(claimed, [prepare_event(claimed.events[0], active)], active, parked)[0]
+                return self._transaction(claimed, [prepare_event(claimed.events[0], active)], active, held)[0]
             except Unavailable:
                 raise
             except PlanConflict as error:
@@ -128,7 +153,7 @@ class Batch:
     # -- apply: the book is held --------------------------------------------------------------------------------
 
     def _transaction(
-        self, claimed: Claim, prepared: Sequence[Prepared], active: Active, parked: Collection[str] = ()
+        self, claimed: Claim, prepared: Sequence[Prepared], active: Active, held: Held | None = None
     ) -> list[Outcome]:
         self._database.ids.ensure(_ids_for(claimed.events))
         with ExitStack() as stack:
@@ -137,7 +162,7 @@ class Batch:
                 stack.enter_context(self._locks.hold(claimed.merchant_id))
                 with self._database.read() as connection:
                     plan = self._plan(connection, claimed, prepared, active)
-                    outcomes = self._apply_all(prepared, plan, active, parked)
+                    outcomes = self._apply_all(prepared, plan, active, held or Held())
                 connection = stack.enter_context(self._database.write())
                 lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
             else:
@@ -146,10 +171,13 @@ class Batch:
                 # before the plan: its rows stay locked, nobody takes the lanes over until the commit
                 lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
                 plan = self._plan(connection, claimed, prepared, active)
-                outcomes = self._apply_all(prepared, plan, active, parked)
+                outcomes = self._apply_all(prepared, plan, active, held or Held())
             plan.write(connection, WRITE_ORDER)
             outbox_plan.settle(connection, plan)
             claim.finish(connection, claimed.events, [(o.state, o.reason) for o in outcomes], plan.now)
+            for one, outcome in zip(prepared, outcomes, strict=True):
+                if outcome.state == "fetch":
+                    claim.fetch_first(connection, one.event, fetches.asked(one.event.fetched, one.needs))
         return outcomes
 
     def _plan(self, connection: Any, claimed: Claim, prepared: Sequence[Prepared], active: Active) -> Plan:
@@ -161,20 +189,17 @@ class Batch:
         plan.preload(readback.WAITING_READS, [(event.connection_id, event.record, event.record_id) for event in events])
         return plan
 
-    def _apply_all(
-        self, prepared: Sequence[Prepared], plan: Plan, active: Active, parked: Collection[str]
-    ) -> list[Outcome]:
+    def _apply_all(self, prepared: Sequence[Prepared], plan: Plan, active: Active, before: Held) -> list[Outcome]:
         later: list[Later] = []
         outcomes: list[Outcome] = []
-        held = set(parked)
+        held = Held(set(before.parked), set(before.waiting))
         for one in prepared:
-            event = one.event
-            if event.ordering_key in held and (event.connection_id or 0, event.record) in active.strict:
-                outcomes.append(Outcome("ready", "an earlier event of its key is parked"))
+            waits = held.by(one.event, active)
+            if waits is not None:
+                outcomes.append(Outcome("ready", waits))
                 continue
             outcomes.append(self._apply(one, plan, active, later))
-            if outcomes[-1].state == "parked":
-                held.add(event.ordering_key)
+            held.after(one.event, outcomes[-1])
         self.deliver(later, plan, active)
         observe(plan, active.canaries)
         return outcomes
@@ -183,6 +208,8 @@ class Batch:
         mark = plan.mark()
         if one.refusal is not None:
             return self._parked(one, plan, one.refusal, one.refused)
+        if one.needs:
+            return Outcome("fetch", f"{len(one.needs)} to read first")
         if one.hint is not None:
             readback.schedule(plan, one.event, *one.hint, active.lanes)
         if one.disconnect:
@@ -262,15 +289,44 @@ class Batch:
                 resolve_question(plan, kind=happened.record["kind"], subject=happened.subject)
             else:
                 for flow in active.subscribers(happened.name):
-                    if active.postpones and not event.versions:
+                    if self._is_deferred(flow, happened, event, active):
+                        self._defer(flow, happened, plan, event, active)
+                    elif active.postpones and not event.versions:
                         later.append((flow, happened, event))
                         plan.on_rollback(later.pop)
                     else:
                         self.answer(flow, happened, plan, event, active)
 
-    def answer(self, flow: Flow, happened: CoreEvent, plan: Plan, event: Event, active: Active) -> None:
-        """Runs one subscriber for one core event, outside a batch."""
-        self._subscriber(*self._started(flow, happened, event, active), plan)
+    def answer(self, flow: Flow, happened: CoreEvent, plan: Plan, event: Event, active: Active) -> bool:
+        """Runs one subscriber for one core event, outside a batch. Returns whether it was not refused."""
+        if self._is_deferred(flow, happened, event, active):
+            self._defer(flow, happened, plan, event, active)
+            return True
+        return self._subscriber(*self._started(flow, happened, event, active), plan)
+
+    @staticmethod
+    def _is_deferred(flow: Flow, happened: CoreEvent, event: Event, active: Active) -> bool:
+        """Whether the version of a subscriber that is to run reads from a system."""
+        if not event.versions and flow.name not in active.canaries:
+            return flow.deferred
+        try:
+            return active.version_for(flow, happened.subject, event).deferred
+        except Parked:
+            return False  # said by its run
+
+    @staticmethod
+    def _defer(flow: Flow, happened: CoreEvent, plan: Plan, event: Event, active: Active) -> None:
+        """A subscriber that reads from a system runs after this transaction, as an event of its own."""
+        received = from_core(
+            happened.name,
+            happened.subject,
+            happened.record,
+            flow=flow.name,
+            merchant_id=plan.merchant_id,
+            lanes=active.lanes,
+            parent_seq=event.seq or None,
+        )
+        plan.insert(readback.INBOX, row_of(received, plan.now))
 
     def deliver(self, later: Sequence[Later], plan: Plan, active: Active) -> None:
         """Runs the postponed subscribers of a whole batch: what they look for is read at once."""
@@ -301,7 +357,7 @@ class Batch:
             return run, error
         return run, None
 
-    def _subscriber(self, run: Run, refused: Exception | None, plan: Plan) -> None:
+    def _subscriber(self, run: Run, refused: Exception | None, plan: Plan) -> bool:
         """A subscriber that is refused drops its own part only; the books of the event commit."""
         mark = plan.mark()
         try:
@@ -323,6 +379,8 @@ class Batch:
                 event_seq=run.trigger.event_seq,
                 run_id=run.id,
             )
+            return False
+        return True
 
     @staticmethod
     def _raise(plan: Plan, happened: CoreEvent, event: Event) -> None:

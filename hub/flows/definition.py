@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hub.flows.context import MappingFolder, Roles
 from hub.flows.run import Run, Step, leaves
 from hub.flows.source import FlowFile, written_steps
-from hub.flows.triggers import CORE_EVENTS, On, near, read_trigger
+from hub.flows.triggers import AFTER_SENDING, CORE_EVENTS, On, near, read_trigger
 from hub.mapping import Document, Expression, Position, Problem, SourceError, compile_expression, coverage
 
 __all__ = ["CORE_EVENTS", "LANGUAGE_VERSION", "Flow", "FlowErrors", "On", "StepConfig", "StepContext", "StepKind"]
@@ -78,6 +78,14 @@ class Flow:
     def only_delivers(self) -> bool:
         """All that it does on the plan is to plan deliveries: it may run at the end of a batch, with all others."""
         return all(step.only_delivers for step in leaves(self.steps) if step.needs_plan)
+
+    @cached_property
+    def deferred(self) -> bool:
+        """It answers an event of the core after its transaction: it reads from a system, or what it answers is told by
+        none."""
+        return self.on.event == AFTER_SENDING or (
+            self.on.event is not None and any(step.fetches for step in leaves(self.steps))
+        )
 
     @cached_property
     def deliver_roles(self) -> frozenset[str]:
@@ -251,7 +259,7 @@ def read_flow(
     context = _opened(file, roles, mappings, kinds, callable)
     if file.called is not None:
         context.calling = (file.called,)
-        _compile_takes(context)
+        _check_fetches(_compile_takes(context).steps, context)
         flow = None
     else:
         flow = _compile_flow(file, context, events)
@@ -269,6 +277,7 @@ def _compile_flow(file: FlowFile, context: StepContext, events: Collection[str])
         problem("order", f"{order!r} is not an order", hint, "order")
     when = _text_expression(context, "when")
     steps = context.steps(value.get("steps", []), "steps")
+    _check_fetches(steps, context)
     if context.problems:
         return None
     version_text = _version_text(file, context)
@@ -348,6 +357,23 @@ def _compile_takes(context: StepContext) -> Called:
     context.names = set(takes)
     steps = context.steps(value.get("steps", []), "steps")
     return Called(takes, steps, _text_expression(context, "returns"))
+
+
+def _check_fetches(steps: Sequence[Step], context: StepContext) -> None:
+    """A read stands before the first step that works on the books, which are held from there on."""
+    held = False
+    for step in steps:
+        held = held or step.needs_plan
+        for leaf in leaves([step]) if held else ():
+            if leaf.fetches:
+                place = leaf.place
+                message = (
+                    "a fetch stands before the first step that works on the books (also where both are in one block)"
+                )
+                hint = "move it to the front, before that step or the block around it"
+                context.problems.append(
+                    Problem(place.file, place.line, place.column, "fetch-after-core", message, hint)
+                )
 
 
 def _version_text(file: FlowFile, context: StepContext) -> str:

@@ -12,12 +12,14 @@ from hub.connect.errors import Unreadable
 from hub.connect.registry import Connector
 from hub.flows.active import Active
 from hub.flows.context import ConnectionInfo
-from hub.flows.run import REFUSALS, Parked, Run, Stop, Trigger, prepare, start
+from hub.flows.run import REFUSALS, FetchNeeded, Parked, Run, Stop, Trigger, prepare, start
+from hub.flows.stored import stored_record
+from hub.inbox import fetches
 from hub.inbox.claim import Event
+from hub.inbox.fetches import Fetch
+from hub.inbox.tables import READ_KINDS
 
 _log = structlog.get_logger("hub.flows")
-#: kinds of events whose record was read from the system
-READ_KINDS = ("read", "poll", "backfill")
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Prepared:
     hint: tuple[str, str] | None = None
     #: the system ended the connection
     disconnect: bool = False
+    #: reads that its runs need first: it leaves the batch, with the later events of its key
+    needs: list[Fetch] = field(default_factory=list)
 
 
 def prepare_event(event: Event, active: Active) -> Prepared:
@@ -46,10 +50,13 @@ def prepare_event(event: Event, active: Active) -> Prepared:
             return made
         if not flows:
             made.outcome = "no flow for it"
+        answers = fetches.kept(event.fetched)
         for flow in flows:
-            run = made.refused = start(flow, trigger, active.settings)
+            run = made.refused = start(flow, trigger, active.settings, answers)
             try:
                 prepare(run)
+            except FetchNeeded as needed:
+                made.needs += needed.fetches
             except Stop as stop:
                 run.next_step = -1
                 run.scope["stopped"] = str(stop)
@@ -66,6 +73,12 @@ def _trigger(event: Event, active: Active, made: Prepared) -> Trigger | None:
     if event.kind == "manual":
         record = payload.decode(event.body or b"null")
         return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record, at=event.received_at)
+    if event.kind == "core":
+        happened = stored_record(event.body or b"null")
+        if not isinstance(happened, dict):
+            raise Unreadable("an event of the core without a record")
+        subject = str(happened["subject"])
+        return Trigger(event.seq, event.topic, subject, subject, happened["record"], core=True, at=event.received_at)
     if info is None:
         raise Parked("connection.unknown", f"connection {event.connection_id} is not there")
     if event.kind in READ_KINDS:

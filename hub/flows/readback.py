@@ -13,7 +13,7 @@ from hub.core.reading import among, rows_in
 from hub.inbox.claim import Event
 from hub.inbox.lanes import lane_of
 from hub.inbox.receive import PRIORITY
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
 
@@ -23,6 +23,8 @@ _WAITING = sa.select(INBOX.c.connection_id, INBOX.c.record, INBOX.c.record_id).w
     # the condition of the partial index, word for word
     sa.text("inbox.state = 'fetch'"),
     INBOX.c.claims == 0,
+    INBOX.c.kind.in_(READ_KINDS),
+    INBOX.c.reads.is_(None),
     among(INBOX.c.record_id),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +11,8 @@ from hub.core.plan import Plan
 from hub.core.time import local_date
 from hub.db.types import instant_text
 from hub.flows.context import ConnectionInfo, Roles
-from hub.mapping import EvaluationError
+from hub.inbox.fetches import Entry, Fetch
+from hub.mapping import EvaluationError, Position
 from hub.records.money import MoneyError
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Parked(Exception):
         self.reason = reason
         self.details = details or {}
         self.answers = list(answers)
+
+
+class FetchNeeded(Exception):
+    """A run cannot go on before these reads are made."""
+
+    def __init__(self, fetches: Sequence[Fetch]) -> None:
+        super().__init__(f"{len(fetches)} reads are to be made first")
+        self.fetches = list(fetches)
 
 
 #: what a run may raise that is the input's fault: a question, never a crash
@@ -99,6 +108,8 @@ class Run:
     next_step: int = 0
     #: what is to be said of it beside what it changed: items of a loop that stopped
     notes: list[str] = field(default_factory=list)
+    #: what the reads that it asked for answered
+    answers: Mapping[str, Entry] = field(default_factory=dict)
     #: items that its loops have come to
     items: int = 0
 
@@ -129,7 +140,11 @@ class Step:
 
     #: all that it changes on the plan are deliveries: its flow may run at the end of a batch
     only_delivers: ClassVar[bool] = False
+    #: it reads from a system
+    fetches: ClassVar[bool] = False
     needs_plan: bool
+    #: where it stands in its file, for those that say so
+    place: Position
     #: roles that it delivers to
     delivers_to: Sequence[str] = ()
 
@@ -178,7 +193,7 @@ def leaves(steps: Iterable[Step]) -> Iterator[Step]:
             yield step
 
 
-def start(flow: Flow, trigger: Trigger, settings: Settings) -> Run:
+def start(flow: Flow, trigger: Trigger, settings: Settings, answers: Mapping[str, Entry] | None = None) -> Run:
     """A run with the names its trigger brings: `record`, `event`, `connection`, and a core event's own records."""
     event = {"name": trigger.name, "subject": trigger.subject, "at": instant_text(trigger.at)}
     event["day"] = local_date(trigger.at, settings.zone).isoformat()
@@ -192,11 +207,11 @@ def start(flow: Flow, trigger: Trigger, settings: Settings) -> Run:
             scope.update(trigger.record)
         else:
             scope[subject] = trigger.record
-    return Run(flow, trigger, settings, scope)
+    return Run(flow, trigger, settings, scope, answers=answers or {})
 
 
 def prepare(run: Run) -> None:
-    """Runs the steps that need no plan, up to the first that does. Raises: Stop, Parked, EvaluationError."""
+    """Runs the steps that need no plan, up to the first that does. Raises: Stop, FetchNeeded, Parked, EvaluationError."""
     if run.next_step == 0 and run.flow.when is not None and not run.flow.when.evaluate(run.scope):
         raise Stop("when")
     steps = run.flow.steps
@@ -230,6 +245,7 @@ __all__ = [
     "Block",
     "CoreError",
     "Do",
+    "FetchNeeded",
     "Parked",
     "Run",
     "Settings",

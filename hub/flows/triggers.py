@@ -29,6 +29,8 @@ FORMS: tuple[Mapping[str, str], ...] = (
     {"manual": "The name by which a command or the API starts it."},
     {"call": "The names that it takes: it runs where another flow calls it."},
 )
+#: the one that is told by the outbox, after the transaction of what was sent
+AFTER_SENDING = "delivery.confirmed"
 #: names that a sub-flow sees without taking them
 GIVEN_TO_CALLED = ("event", "connection", "settings")
 #: called with rule, message, hint and the path of what is wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hub.connect import reads
+from hub.connect import payload, reads
 from hub.connect.registry import Connector
 from hub.inbox.receive import Received, dedup_key
 
@@ -66,6 +66,34 @@ def from_poll(
         stamp=stamp,
         dedup=dedup_key("poll", record, record_id, stamp) if stamp is not None else None,
         state="fetch",
+    )
+
+
+def from_core(
+    name: str,
+    subject: str,
+    record: Any,
+    *,
+    flow: str,
+    merchant_id: int,
+    lanes: int,
+    parent_seq: int | None,
+    depth: int = 0,
+) -> Received:
+    """An event of the core for one flow that answers it after its transaction: stored in that very transaction, so that
+    it is there exactly if the event happened. `depth`: deliveries that one after the other led to it."""
+    return Received(
+        merchant_id=merchant_id,
+        connection_id=None,
+        kind="core",
+        topic=name,
+        record=flow,
+        record_id=_clean(subject),
+        ordering_key=_clean(f"{subject}:{flow}"),
+        lanes=lanes,
+        body=payload.encode({"subject": subject, "record": record, "depth": depth}),
+        content_type="application/json",
+        parent_seq=parent_seq,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from hub.connect.tables import Connection as ConnectionTable
 from hub.db.tables import Merchant
 from hub.inbox import lanes
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -23,6 +23,7 @@ _OPEN = sa.text("inbox.state IN ('fetch', 'ready', 'retry')")
 _READY = sa.text("inbox.state IN ('ready', 'retry')")
 _FETCH = sa.text("inbox.state = 'fetch'")
 _DUE = ("ready", "retry")
+_TERMINAL = ("done", "parked")
 #: statements that every batch runs are built once: building one takes longer than running it
 _OWN: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
 _NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
@@ -59,6 +60,12 @@ class Event:
     parent_seq: int | None
     #: JSON: versions of flows that it is worked with, by flow; None: those that run now
     versions: str | None = None
+    fetched: bytes | None = None
+
+    @property
+    def lacks_record(self) -> bool:
+        """Its record is to be read before anything else."""
+        return self.kind in READ_KINDS and self.reads is None
 
 
 @dataclass(frozen=True)
@@ -221,9 +228,11 @@ def open_before(connection: Connection, merchant_id: int, connection_id: int, re
     return found is not None
 
 
-def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: int) -> list[Event]:
-    """Events whose record is to be read, but those of a connection that lets nobody in. Reading changes nothing, so no
-    lane is taken: an event that is read twice is still worked once."""
+def claim_reads(
+    connection: Connection, merchant_id: int, *, now: int, limit: int, busy: Collection[int] = ()
+) -> list[Event]:
+    """Events for which something is to be read, but those whose record is of a connection that lets nobody in. Reading
+    changes nothing, so no lane is taken: an event that is read twice is still worked once. `busy`: those being read."""
     closed = sa.select(_CONNECTION.c.id).where(_CONNECTION.c.status == "reconnect_needed")
     rows = connection.execute(
         sa.select(*(_INBOX.c[name] for name in _EVENT_COLUMNS))
@@ -231,7 +240,10 @@ def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: in
             _FETCH,
             _INBOX.c.merchant_id == merchant_id,
             _INBOX.c.next_attempt_at <= now,
-            _INBOX.c.connection_id.not_in(closed),
+            sa.or_(
+                _INBOX.c.kind.not_in(READ_KINDS), _INBOX.c.reads.is_not(None), _INBOX.c.connection_id.not_in(closed)
+            ),
+            _INBOX.c.seq.not_in(list(busy)),
         )
         .order_by(_INBOX.c.priority, _INBOX.c.seq)
         .limit(limit)
@@ -245,9 +257,9 @@ def claim_reads(connection: Connection, merchant_id: int, *, now: int, limit: in
 def finish(
     connection: Connection, events: Sequence[Event], outcomes: Sequence[tuple[str, str | None]], now: int
 ) -> None:
-    """Reports events as done, parked or still ready, with what came of them."""
+    """Reports events as done, parked, still ready or waiting for a read, with what came of them."""
     values = [
-        {"_seq": event.seq, "_state": state, "_outcome": outcome, "_at": None if state == "ready" else now}
+        {"_seq": event.seq, "_state": state, "_outcome": outcome, "_at": now if state in _TERMINAL else None}
         for event, (state, outcome) in zip(events, outcomes, strict=True)
     ]
     connection.execute(_FINISH, values)
@@ -258,6 +270,13 @@ _FINISH = (
     .where(_INBOX.c.seq == sa.bindparam("_seq"))
     .values(state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=sa.bindparam("_at"), claims=0)
 )
+
+
+def fetch_first(connection: Connection, event: Event, fetched: bytes) -> None:
+    """Keeps the reads that a run of an event asked for; it waits for their answers."""
+    connection.execute(
+        _INBOX.update().where(_INBOX.c.seq == event.seq).values(fetched=fetched, attempts=0, next_attempt_at=0)
+    )
 
 
 def give_back(connection: Connection, seqs: Sequence[int]) -> None:
@@ -273,6 +292,19 @@ def was_read(connection: Connection, event: Event, reads: bytes | None) -> None:
         .where(_INBOX.c.seq == event.seq, _FETCH)
         .values(reads=reads, state="ready", claims=0, next_attempt_at=0)
     )
+
+
+def was_fetched(connection: Connection, event: Event, fetched: bytes, *, later: int | None, reason: str | None) -> bool:
+    """Keeps what the reads of an event answered. It can be worked now, or is read for again `later`, with the reason.
+    Does nothing when another worker was first: what it kept stays. Returns whether it was kept."""
+    waits = {"attempts": event.attempts + 1, "next_attempt_at": later, "outcome": reason, "claims": 0}
+    ready = {"state": "ready", "attempts": 0, "next_attempt_at": 0, "outcome": None, "claims": 0}
+    changed = connection.execute(
+        _INBOX.update()
+        .where(_INBOX.c.seq == event.seq, _FETCH, _INBOX.c.fetched == event.fetched)
+        .values(fetched=fetched, **(ready if later is None else waits))
+    )
+    return changed.rowcount == 1
 
 
 def read_later(connection: Connection, event: Event, at: int, reason: str) -> None:

@@ -23,7 +23,7 @@ _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _SEEN = InboxSeen.__table__  # type: ignore[attr-defined]
 _MAX_BATCH = 200
 
-PRIORITY = {"webhook": 0, "manual": 0, "core": 0, "poll": 1, "read": 1, "backfill": 2}
+PRIORITY = {"webhook": 0, "manual": 0, "schedule": 0, "core": 0, "poll": 1, "read": 1, "backfill": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
             known.add(key)
             seen_rows.append({"merchant_id": key[0], "connection_id": key[1], "key": key[2]})
         new.append(True)
-        inbox_rows.append(_row(event, now))
+        inbox_rows.append(row_of(event, now))
     if seen_rows:
         # in one order, so that two processes with the same keys never wait for each other crosswise
         connection.execute(
@@ -100,7 +100,8 @@ def _seen(connection: Connection, merchant_id: int, connection_id: int, keys: Se
     return [bytes(key) for key in found]
 
 
-def _row(event: Received, now: int) -> dict[str, Any]:
+def row_of(event: Received, now: int) -> dict[str, Any]:
+    """The row of an event."""
     return {
         "merchant_id": event.merchant_id,
         "connection_id": event.connection_id,

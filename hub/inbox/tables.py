@@ -5,18 +5,23 @@ from sqlmodel import Field, SQLModel
 
 from hub.db.types import BIGINT, bigint, blob, id_column
 
+#: kinds of events whose record is read from its system
+READ_KINDS = ("read", "poll", "backfill")
+
 
 class Inbox(SQLModel, table=True):
     """One event. `seq` is given by the database at insert; the events of one ordering key are worked on in its order.
 
     states: `fetch` a remote read is due first; `ready`; `retry` after `next_attempt_at`; `done`; `parked` with a question.
-    kinds: webhook, poll, backfill, read (a read-back), manual, core.
+    kinds: webhook, poll, backfill, read (a read-back), manual, schedule, core (a flow that answers later).
     """
 
     __tablename__ = "inbox"
     __table_args__ = (
         CheckConstraint("state IN ('fetch', 'ready', 'retry', 'done', 'parked')", name="inbox_state"),
-        CheckConstraint("kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core')", name="inbox_kind"),
+        CheckConstraint(
+            "kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'schedule', 'core')", name="inbox_kind"
+        ),
         Index(
             "inbox_ready",
             "merchant_id",
@@ -57,7 +62,7 @@ class Inbox(SQLModel, table=True):
     connection_id: int | None = bigint(nullable=True)
     kind: str
     topic: str
-    #: record kind (`shopify.order`) or the name of the core event or manual trigger
+    #: record kind (`shopify.order`), name of the manual trigger, or of the flow that answers later
     record: str
     record_id: str
     ordering_key: str
@@ -69,6 +74,8 @@ class Inbox(SQLModel, table=True):
     content_type: str | None = None
     #: what remote reads answered, kept so that retry and replay are deterministic
     reads: bytes | None = blob()
+    #: what its flows asked for (`fetches.py`)
+    fetched: bytes | None = blob()
     data_key_id: int | None = bigint(nullable=True)
     state: str = "ready"
     #: claims not reported back; set when claimed, cleared when the batch commits or fails in order

@@ -43,6 +43,7 @@ _COLUMNS = (
     "maybe_sent",
     "first_sent_at",
     "next_attempt_at",
+    "event_seq",
 )
 
 
@@ -57,6 +58,8 @@ class Sending:
     key: str
     version: int
     is_state: bool
+    ordering_key: str
+    event_seq: int | None
     body: bytes
     vendor_key: str
     attempts: int
@@ -171,6 +174,8 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 row.key,
                 row.version,
                 row.is_state,
+                row.ordering_key,
+                row.event_seq,
                 bytes(frozen),
                 vendor_key,
                 row.attempts,

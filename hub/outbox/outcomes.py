@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from hub.inbox import claim as inbox
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.outbox import bodies, effects, stock_levels
+from hub.outbox.announce import Listeners, announce
 from hub.outbox.claim import Sending
 from hub.outbox.plan import DELIVERY, release_waiting
 from hub.outbox.tables import DeliveryState
@@ -69,8 +70,16 @@ class Result:
     spec: Operation | None
 
 
-def commit(connection: Connection, ids: Ids, vault: Vault, results: Sequence[Result], now: int) -> set[int]:
-    """Writes the outcomes of attempts. Returns the connections whose pending orders are to be imported (stale pushes)."""
+def commit(
+    connection: Connection,
+    ids: Ids,
+    vault: Vault,
+    results: Sequence[Result],
+    now: int,
+    listeners: Mapping[int, Listeners] | None = None,
+) -> set[int]:
+    """Writes the outcomes of attempts; `listeners`, by merchant, are told of what was confirmed. Returns the connections
+    whose pending orders are to be imported (stale pushes)."""
     by_merchant: dict[int, list[Result]] = {}
     for result in _ours(connection, results):
         by_merchant.setdefault(result.sending.merchant_id, []).append(result)
@@ -104,6 +113,8 @@ def commit(connection: Connection, ids: Ids, vault: Vault, results: Sequence[Res
             logged = _confirm(connection, ids, plan, confirmed, now)
             effects.append(connection, merchant_id, logged, key=(key.id, key.key), now=now)
             release_waiting(connection, merchant_id)
+            made = [(result.sending, effect.external_id) for result, effect in zip(confirmed, logged, strict=True)]
+            announce(connection, plan, made, (listeners or {}).get(merchant_id, Listeners()))
         plan.write(connection, (QUESTION, CONNECTION))
     return stale
 

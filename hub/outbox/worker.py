@@ -24,6 +24,7 @@ from hub.connect.vault import Vault
 from hub.db.engine import Database, Unavailable
 from hub.db.types import now_us
 from hub.outbox import claim, outcomes
+from hub.outbox.announce import Listeners
 from hub.outbox.outcomes import Result
 from hub.outbox.plan import DELIVERY, release_waiting
 
@@ -46,6 +47,8 @@ class Outbox:
         per_connection: int = 16,
         clock: Callable[[], int] = now_us,
         import_pending: Callable[[int], None] = lambda _connection_id: None,
+        listeners: Callable[[int], Listeners] = lambda _merchant_id: Listeners(),
+        announced: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._links = links
@@ -56,6 +59,9 @@ class Outbox:
         self._clock = clock
         #: asks for the pending orders of a connection, after a stale stock push
         self._import_pending = import_pending
+        #: who is told of the confirmed deliveries of a merchant
+        self._listeners = listeners
+        self._announced = announced
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox") if threads else Inline()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         #: connection of each delivery that is being sent by us, or whose outcome is not committed yet
@@ -175,11 +181,13 @@ class Outbox:
             return []
         now = self._clock()
         self._database.ids.ensure(1_000)
+        confirming = {r.sending.merchant_id for r in results if isinstance(r.outcome, operations.Confirmed)}
+        listeners = {merchant_id: self._listeners(merchant_id) for merchant_id in confirming}
         stale: set[int] = set()
         claimed = claim.Claimed([], [])
         with self._database.write() as connection:
             if results:
-                stale = outcomes.commit(connection, self._database.ids, self._vault, results, now)
+                stale = outcomes.commit(connection, self._database.ids, self._vault, results, now, listeners)
             if rows:
                 claimed = claim.claim(connection, rows, owner=self._owner, now=now)
                 outcomes.park_refused(connection, self._database.ids, claimed.refused, now)
@@ -187,6 +195,8 @@ class Outbox:
             self._in_flight.pop(result.sending.id, None)
             if isinstance(result.outcome, operations.NeedsReconnect):
                 self._links.forget(result.sending.connection_id)
+        if any(each.flows for each in listeners.values()):
+            self._announced()
         for connection_id in stale:
             self._import_pending(connection_id)
         return claimed.sendings

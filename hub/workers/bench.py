@@ -17,14 +17,16 @@ from hub.connect.errors import ConnectError
 from hub.connect.registry import Registry, shipped
 from hub.connect.tables import PollCursor
 from hub.db.types import instant_text
+from hub.inbox import fetches
 from hub.inbox.receive import Received
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 from hub.outbox.plan import DELIVERY
 from hub.workers.admin.connections import adopt_stock
 from hub.workers.admin.errors import AdminError
 from hub.workers.expectation import Difference, compare
 from hub.workers.outcome import Outcome, look
 from hub.workers.payloads import read_files
+from hub.workers.reading import answer
 from hub.workers.recorded import Stocked
 from hub.workers.sandboxed import FakeClock, Sandboxes, SandboxRefused
 from hub.workers.scratch import MERCHANT_ID, Scratch, ScratchFile, empty
@@ -323,6 +325,8 @@ class Bench:
 
     def _read_one(self, event: Any) -> dict[str, Any]:
         """What becomes of an event whose record is due to be read."""
+        if event.kind not in READ_KINDS or event.reads is not None:
+            return self._answer(event)
         record = self._given.get((event.connection_id, event.record, event.record_id))
         if record is None:
             try:
@@ -334,6 +338,15 @@ class Bench:
         if record is None:
             return {"state": "done", "outcome": "neither the test nor the sandbox has it", "finished_at": self.clock()}
         return {"state": "ready", "reads": payload.encode(record), "next_attempt_at": 0}
+
+    def _answer(self, event: Any) -> dict[str, Any]:
+        """What becomes of an event whose flows read something from the sandboxes."""
+        found = answer(self.scratch.hub.links, event)
+        values = {"fetched": fetches.answered(event.fetched, found.answers), "attempts": event.attempts + 1}
+        if found.failure is not None:
+            later = self.clock() + (event.attempts + 1) * 1_000_000
+            return {**values, "next_attempt_at": later, "outcome": str(found.failure)[:300]}
+        return {**values, "state": "ready", "next_attempt_at": 0}
 
     def _next_retry(self) -> int | None:
         with self.scratch.database.read() as connection:

@@ -1,25 +1,30 @@
-"""Remote reads: events that wait for the current state of a record get it before the books are touched."""
+"""Remote reads: events that wait for the current state of a record, or for what their flows ask for, get it before the
+books are touched. A read that is slow takes one thread; what the others read is stored meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import queue
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
+from sqlalchemy import Connection
 
-from hub.connect import errors, payload, reads
+from hub.connect import errors
 from hub.connect.links import Links
 from hub.core.plan import Plan
 from hub.db.engine import Database
-from hub.inbox import claim
+from hub.inbox import claim, fetches
 from hub.inbox.claim import Event
 from hub.inbox.questions import QUESTION
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.workers.loop import Loop
+from hub.workers.reading import Read, read
 
 _log = structlog.get_logger("hub.fetch")
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900)
-_THREADS = 4
+_THREADS = 8
 _SHOWN = 300
 
 
@@ -35,7 +40,11 @@ class FetchWorker:
         self._clock = clock
         self._fetched = fetched
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch")
-        self._loop = Loop("fetch", self.fetch_once)
+        #: events that are being read for, or whose answers are not stored yet
+        self._busy: dict[int, Event] = {}
+        self._results: queue.SimpleQueue[Read] = queue.SimpleQueue()
+        self._arrived = threading.Event()
+        self._loop = Loop("fetch", self._step)
 
     def start(self) -> None:
         self._loop.start()
@@ -49,52 +58,99 @@ class FetchWorker:
 
     def fetch_once(self) -> bool:
         """Reads what is due and stores it with its events. Returns whether there was something."""
+        did = False
+        while self._step() or self._busy:
+            did = True
+            if self._busy:
+                self._arrived.wait(1)
+                self._arrived.clear()
+        return did
+
+    def _step(self) -> bool:
+        """Stores what was read and begins to read what is due, as far as there are threads. Returns whether there was
+        something."""
+        stored = self._store_all()
+        return self._begin() or stored
+
+    def _begin(self) -> bool:
         now = self._clock()
+        free = _THREADS - len(self._busy)
+        if free <= 0:
+            return False
         with self._database.read() as connection:
             merchants = claim.due_merchants(connection, now, state="fetch")
-        done = False
+        begun = False
         for merchant_id in merchants:
             with self._database.write() as connection:
-                events = claim.claim_reads(connection, merchant_id, now=now, limit=4 * _THREADS)
-            if events:
-                self._store(merchant_id, events, list(self._pool.map(self._read, events)))
-                done = True
-        if done:
-            self._fetched()
-        return done
+                # as many of each merchant, so that none keeps the others waiting
+                limit = max(1, free // len(merchants))
+                events = claim.claim_reads(connection, merchant_id, now=now, limit=limit, busy=list(self._busy))
+            for event in events:
+                begun = True
+                self._busy[event.seq] = event
+                self._pool.submit(self._read, event)
+        return begun
 
-    def _store(self, merchant_id: int, events: list[Event], results: list[bytes | Exception]) -> None:
+    def _read(self, event: Event) -> None:
+        self._results.put(read(self._links, event))
+        self._arrived.set()
+        self._loop.wake()
+
+    def _store_all(self) -> bool:
+        by_merchant: dict[int, list[Read]] = {}
+        while True:
+            try:
+                result = self._results.get_nowait()
+            except queue.Empty:
+                break
+            by_merchant.setdefault(result.event.merchant_id, []).append(result)
+        for merchant_id, results in by_merchant.items():
+            try:
+                self._store(merchant_id, results)
+            finally:  # what was not stored is read again
+                for result in results:
+                    self._busy.pop(result.event.seq, None)
+        if by_merchant:
+            self._fetched()
+        return bool(by_merchant)
+
+    def _store(self, merchant_id: int, results: Sequence[Read]) -> None:
         self._database.ids.ensure(100)
         now = self._clock()
         with self._database.write() as connection:
             plan = Plan(merchant_id, connection, self._database.ids, now)
-            for event, result in zip(events, results, strict=True):
-                if isinstance(result, bytes):
-                    claim.was_read(connection, event, result)
-                elif isinstance(result, errors.ReconnectNeeded):
-                    claim.read_later(connection, event, now, str(result)[:_SHOWN])
-                    ask_to_reconnect(plan, event.connection_id or 0, str(result)[:_SHOWN])
-                else:
-                    wait = _wait_s(result, event.attempts)
-                    claim.read_later(connection, event, now + int(wait * 1_000_000), _said(result))
+            for result in results:
+                if result.answered is not None:
+                    self._store_answers(connection, plan, result)
+                elif result.record is not None:
+                    claim.was_read(connection, result.event, result.record)
+                elif isinstance(result.failure, errors.ReconnectNeeded):
+                    # it is due at once, and not claimed while its connection is closed
+                    claim.read_later(connection, result.event, now, _said(result.failure))
+                    ask_to_reconnect(plan, result.event.connection_id or 0, _said(result.failure))
+                elif result.failure is not None:
+                    at = now + _wait_us(result.failure, result.event.attempts)
+                    claim.read_later(connection, result.event, at, _said(result.failure))
             plan.write(connection, (QUESTION, CONNECTION))
 
-    def _read(self, event: Event) -> bytes | Exception:
-        try:
-            link = self._links.open(event.connection_id or 0)
-            return payload.encode(reads.read(link, event.record, event.record_id))
-        except errors.ConnectError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - a fault of a connector's code; tried again, and seen in the inbox
-            _log.exception("read failed", record=event.record, seq=event.seq)
-            return error
+    @staticmethod
+    def _store_answers(connection: Connection, plan: Plan, result: Read) -> None:
+        event, answered = result.event, result.answered
+        assert answered is not None
+        later, said = None, None
+        if answered.failure is not None:
+            later, said = plan.now + _wait_us(answered.failure, event.attempts), _said(answered.failure)
+        text = fetches.answered(event.fetched, answered.answers)
+        kept = claim.was_fetched(connection, event, text, later=later, reason=said)
+        if kept and isinstance(answered.failure, errors.ReconnectNeeded):
+            ask_to_reconnect(plan, answered.failed_connection, _said(answered.failure))
 
 
-def _wait_s(error: Exception, attempts: int) -> float:
+def _wait_us(error: Exception, attempts: int) -> int:
     """What the system asked for, else longer each time."""
     if isinstance(error, errors.Throttled) and error.after_s is not None:
-        return error.after_s
-    return BACKOFF_S[min(attempts, len(BACKOFF_S) - 1)]
+        return int(error.after_s * 1_000_000)
+    return BACKOFF_S[min(attempts, len(BACKOFF_S) - 1)] * 1_000_000
 
 
 def _said(error: Exception) -> str:

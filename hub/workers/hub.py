@@ -21,8 +21,10 @@ from hub.db.types import now_us
 from hub.flows import activation
 from hub.flows.active import Active
 from hub.flows.batch import Batch
+from hub.flows.triggers import AFTER_SENDING
 from hub.inbox.receive import Intake
 from hub.mapping import Problem
+from hub.outbox.announce import Listeners
 from hub.outbox.worker import Outbox
 from hub.workers.books import BooksWorker
 from hub.workers.fetch import FetchWorker
@@ -76,6 +78,8 @@ class Hub:
             threads=outbox_threads,
             clock=clock,
             import_pending=lambda connection_id: self.poller.soon(connection_id),
+            listeners=self._listeners,
+            announced=self._wake,
         )
         #: who writes in a book now: batches, and the changes that people make
         self.locks = BookLocks()
@@ -147,6 +151,10 @@ class Hub:
     def problems(self) -> list[Problem]:
         """What is wrong with the flows and mappings of all merchants, each problem once."""
         return list(dict.fromkeys(problem for some in self._problems.values() for problem in some))
+
+    def _listeners(self, merchant_id: int) -> Listeners:
+        active = self.active(merchant_id)
+        return Listeners([flow.name for flow in active.subscribers(AFTER_SENDING)], active.lanes)
 
     def reload(self) -> list[Problem]:
         """Reads flows, mappings, connections and roles again, and activates what the files say. A flow that does not lint is

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from hub.flows.definition import StepConfig, StepContext, StepKind
-from hub.flows.run import REFUSALS, Block, Do, Parked, Run, Step, Stop, question_of
+from hub.flows.run import REFUSALS, Block, Do, FetchNeeded, Parked, Run, Step, Stop, question_of
+from hub.inbox.fetches import Fetch
 from hub.mapping import Expression
 
 #: items of all loops of one run: the book is held while they are worked
@@ -47,6 +48,7 @@ class ForEach(Block):
 
     def through(self, run: Run, do: Do) -> None:
         before = run.scope.get(self.name, _ABSENT)
+        needed: list[Fetch] = []
         try:
             for place, item in self._items(run):
                 run.scope[self.name] = item
@@ -56,6 +58,8 @@ class ForEach(Block):
                 except Stop as stop:
                     if len(run.notes) < _MAX_NOTES:
                         run.notes.append(f"{place} stopped: {stop}")
+                except FetchNeeded as first:
+                    needed += first.fetches  # those of all items are made at once, then all is run again
                 except REFUSALS as error:
                     kind, reason, details, answers = question_of(error)
                     raise Parked(
@@ -66,6 +70,8 @@ class ForEach(Block):
                 run.scope.pop(self.name, None)
             else:
                 run.scope[self.name] = before
+        if needed:
+            raise FetchNeeded(needed)
         run.bind(self.binds)
 
     def _items(self, run: Run) -> Iterator[tuple[str, Any]]:

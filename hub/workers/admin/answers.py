@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,17 +24,17 @@ from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows import readback
+from hub.flows.stored import stored_record
 from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
-from hub.outbox import bodies, effects, outcomes
+from hub.outbox import announce, bodies, effects, outcomes
 from hub.outbox.plan import DELIVERY
 from hub.outbox.tables import DeliveryState
 from hub.workers.admin import core
 from hub.workers.admin.core import Change
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.events import reopen
-from hub.workers.admin.stored import stored_record
 from hub.workers.hub import Hub
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
@@ -50,7 +51,7 @@ Values = Mapping[str, Any]
 def replay(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
     """The event is worked again; of a flow that answered a core event only its run is."""
     run = _run(hub, question)
-    if run is not None and run["trigger"] is not None:
+    if run is not None and run["trigger"] is not None and not _is_own_event(hub, run):
         return _run_again(hub, changing, run)
     _reopen(changing, question)
     return True
@@ -195,9 +196,16 @@ def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
         raise AdminError(f"run {run['id']} of flow {run['flow']} kept no record to run with again")
     happened = CoreEvent(run["trigger"], run["subject"], stored_record(run["scope"]))
     event = replace(core.event_of(changing, seq=run["event_seq"]), received_at=_came_in(hub, run))
-    hub.batch.answer(flow, happened, changing.plan, event, changing.active)
-    again = changing.plan.planned(_RUN)[-1]
-    return bool(again["state"] != "parked")
+    return hub.batch.answer(flow, happened, changing.plan, event, changing.active)
+
+
+def _is_own_event(hub: Hub, run: Row) -> bool:
+    """Whether a run of a core event was started by an event of the inbox of its own, which is then worked again."""
+    with hub.database.read() as connection:
+        event = connection.execute(
+            sa.select(_INBOX.c.kind, _INBOX.c.record).where(_INBOX.c.seq == run["event_seq"])
+        ).one_or_none()
+    return event is not None and (event.kind, event.record) == ("core", run["flow"])
 
 
 def _came_in(hub: Hub, run: Row) -> int:
@@ -268,6 +276,8 @@ def confirmed(hub: Hub, changing: Change, question: Row, values: Values) -> bool
         finished_at=changing.plan.now,
     )
     merchant_id, now = changing.plan.merchant_id, changing.plan.now
+    changing.event_seq = row["event_seq"] or changing.event_seq
+    changing.plan.emit(announce.EVENT, row["ordering_key"], announce.record_of(SimpleNamespace(**row), external_id))
 
     def write(connection: Connection) -> None:
         if binds:

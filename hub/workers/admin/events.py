@@ -14,9 +14,10 @@ from hub.connect.errors import ConnectError
 from hub.db.types import instant_text
 from hub.flows.activation import load_earlier
 from hub.flows.tables import Run
+from hub.inbox import fetches
 from hub.inbox.questions import QUESTION
 from hub.inbox.receive import Received, dedup_key
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 from hub.workers.admin import connections
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.tables_in import read_rows
@@ -24,8 +25,6 @@ from hub.workers.hub import Hub
 
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
-#: kinds of events whose record is read from its system, so that no body is needed
-_READ_KINDS = ("poll", "read", "backfill")
 _FINAL = ("done", "parked")
 MAX_RECORDS = 10_000
 
@@ -135,7 +134,7 @@ def reopen(
     """Makes events ready again, in a write transaction. `versions`: those of flows that an event is worked with, by event
     and flow; without, it is worked with what runs."""
     wanted = sorted(set(seqs))
-    columns = ("seq", "state", "kind", "ordering_key", "received_at", "finished_at")
+    columns = ("seq", "state", "kind", "ordering_key", "received_at", "finished_at", "fetched")
     rows = connection.execute(
         sa.select(*(INBOX.c[name] for name in columns), INBOX.c.body.is_(None).label("empty")).where(
             INBOX.c.merchant_id == merchant_id, INBOX.c.seq.in_(wanted)
@@ -148,7 +147,7 @@ def reopen(
     for row in rows:
         if row.state not in _FINAL:
             problems.append(f"event {row.seq} is {row.state}: it is worked anyway")
-        elif row.kind not in _READ_KINDS and row.empty:
+        elif row.kind not in READ_KINDS and row.empty:
             done = instant_text(row.finished_at)[:10] if row.finished_at else "unknown"
             problems.append(
                 f"event {row.seq} came in on {instant_text(row.received_at)[:10]} and was done on {done}: its body has been "
@@ -156,8 +155,8 @@ def reopen(
             )
     if problems:
         raise AdminError(problems[0] if len(problems) == 1 else "these events cannot be replayed", problems)
-    for kinds, state in ((_READ_KINDS, "fetch"), (None, "ready")):
-        these = [row.seq for row in rows if (row.kind in _READ_KINDS) == (kinds is not None)]
+    for kinds, state in ((READ_KINDS, "fetch"), (None, "ready")):
+        these = [row.seq for row in rows if (row.kind in READ_KINDS) == (kinds is not None)]
         if these:
             values: dict[str, Any] = {
                 "state": state, "attempts": 0, "claims": 0, "next_attempt_at": 0, "finished_at": None, "outcome": None,
@@ -169,6 +168,9 @@ def reopen(
     for seq, of_flows in (versions or {}).items():
         connection.execute(INBOX.update().where(INBOX.c.seq == seq).values(versions=json.dumps(of_flows)))
     for row in rows:
+        if row.fetched is not None:
+            left = fetches.again(row.fetched)
+            connection.execute(INBOX.update().where(INBOX.c.seq == row.seq).values(fetched=left))
         connection.execute(
             QUESTION.update()
             .where(

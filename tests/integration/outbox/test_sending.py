@@ -373,10 +373,10 @@ def test_outcomes_are_kept_when_the_database_fails_and_no_sender_is_lost(
 def test_an_outcome_that_the_database_refuses_holds_up_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     real = outcomes.commit
 
-    def refuse(connection: Any, ids: Any, vault: Any, results: Any, now: int) -> set[int]:
+    def refuse(connection: Any, ids: Any, vault: Any, results: Any, now: int, listeners: Any) -> set[int]:
         if any(result.sending.key == "M3" for result in results):
             raise IntegrityError("x", {}, Exception("no"))
-        return real(connection, ids, vault, results, now)
+        return real(connection, ids, vault, results, now, listeners)
 
     monkeypatch.setattr(outcomes, "commit", refuse)
     for number in range(6):

@@ -69,6 +69,22 @@ def loaded(text: str, *others: str, folders: list[Path] | None = None) -> Loaded
         (HEAD + "  - deliver: {role: warehouse, operation: order.create, key: record.id}\n", "4:21", "role-several", "2 connections"),
         (HEAD + "  - deliver: {role: books, operation: invoice.create, key: 'a b'}\n", "4:", "", ""),
         (HEAD + "  - deliver: {role: books, operation: invoice.create, key: record.id, state: true}\n", "4:78", "operation-state", "state"),
+        (HEAD + "  - fetch: {role: books, as: a}\n", "4:12", "step-settings", "one of the two"),
+        (HEAD + "  - fetch: {role: shop, record: order, as: a}\n", "4:12", "step-settings", "one of the two"),
+        (HEAD + "  - fetch: {role: shop, record: order, id: record.id, operation: stock.read, as: a}\n", "4:12", "step-settings", "one of the two"),
+        (HEAD + "  - fetch: {role: shop, record: ordre, id: record.id, as: a}\n", "4:33", "fetch-record", "one of: "),
+        (HEAD + "  - fetch: {role: shop, operation: stock.set, body: record, as: a}\n", "4:36", "fetch-operation", "writes"),
+        (HEAD + "  - fetch: {role: shop, operation: stock.reed, body: record, as: a}\n", "4:36", "fetch-operation", "stock.read"),
+        (HEAD + "  - fetch: {role: warehouse, record: shipment, id: record.id, as: a}\n", "4:19", "role-several", "2 connections"),
+        (
+            HEAD + "  - emit: {event: a.b}\n  - when: {if: record.a, steps: [{fetch: {role: shop, record: order, id: record.id, as: a}}]}\n",
+            "5:42", "fetch-after-core", "before the first step",
+        ),
+        (
+            HEAD + "  - for_each:\n      in: record.a\n      as: a\n      steps:\n        - fetch: {role: shop, record: order, id: a, as: b}\n"
+            "        - item.sync: {sku: b.name}\n",
+            "8:18", "fetch-after-core", "to the front",
+        ),
         (HEAD + "  - emit: {event: invoice.issued}\n", "4:19", "core-event", "another name"),
         (HEAD + "  - emit: {event: question.raised}\n", "4:19", "core-event", "another name"),
         (HEAD + "  - stock.move: {source: a, destination: b}\n", "4:17", "step-settings", "`ref` is missing"),

@@ -221,6 +221,7 @@ CREATE TABLE inbox (
     body BLOB,
     content_type VARCHAR,
     reads BLOB,
+    fetched BLOB,
     data_key_id INTEGER,
     state VARCHAR NOT NULL,
     claims INTEGER NOT NULL,
@@ -232,7 +233,7 @@ CREATE TABLE inbox (
     parent_seq INTEGER,
     versions TEXT,
     CONSTRAINT inbox_state CHECK (state IN ('fetch', 'ready', 'retry', 'done', 'parked')),
-    CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
+    CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'schedule', 'core'))
 )
 """,
     "CREATE INDEX inbox_fetch ON inbox (merchant_id, priority, seq) WHERE state = 'fetch'",
@@ -1143,6 +1144,7 @@ CREATE TABLE inbox (
     body BYTEA,
     content_type VARCHAR,
     reads BYTEA,
+    fetched BYTEA,
     data_key_id BIGINT,
     state VARCHAR NOT NULL,
     claims INTEGER NOT NULL,
@@ -1155,7 +1157,7 @@ CREATE TABLE inbox (
     versions TEXT,
     PRIMARY KEY (seq),
     CONSTRAINT inbox_state CHECK (state IN ('fetch', 'ready', 'retry', 'done', 'parked')),
-    CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'core'))
+    CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'schedule', 'core'))
 )
 """,
     "CREATE INDEX inbox_fetch ON inbox (merchant_id, priority, seq) WHERE state = 'fetch'",

@@ -1,4 +1,4 @@
-"""Records that parked runs keep, so that they can run again: exact numbers, money as money."""
+"""Records that events of the core and parked runs keep, so that they can be worked again: exact numbers, money as money."""
 
 from __future__ import annotations
 
