@@ -371,6 +371,32 @@ class Lab:
             connection.execute(table.update().where(table.c.id == row_id).values(**values))
 
 
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@contextmanager
+def crashing(lab: Lab, at: int, *, after_commit: bool) -> Iterator[None]:
+    """The process dies at its `at`-th write transaction, before or after the commit."""
+    real, count = lab.database.write, iter(range(1, 1_000))
+
+    @contextmanager
+    def write(**options: Any) -> Iterator[Any]:
+        dies = next(count) == at
+        with real(**options) as connection:
+            yield connection
+            if dies and not after_commit:
+                raise Crash
+        if dies:
+            raise Crash
+
+    lab.database.write = write  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        lab.database.write = real  # type: ignore[method-assign]
+
+
 @pytest.fixture
 def lab(database: Database, tmp_path: Path) -> Iterator[Lab]:
     """A lab on each engine."""

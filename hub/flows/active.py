@@ -48,6 +48,7 @@ class Active:
     _by_event: Mapping[str, tuple[Flow, ...]]
     _by_record: Mapping[tuple[str, str], tuple[Flow, ...]]
     _by_manual: Mapping[str, tuple[Flow, ...]]
+    _by_schedule: Mapping[str, tuple[Flow, ...]]
     #: versions that a share of the ordering keys runs instead, by flow
     canaries: Mapping[str, Canary] = field(default_factory=dict)
     #: how often what runs had been changed when this was read
@@ -70,7 +71,7 @@ class Active:
         for flow in self.flows:
             if flow.order == "strict" and flow.on.manual:
                 found.add((0, flow.on.manual))
-            elif flow.order == "strict" and flow.deferred:
+            elif flow.order == "strict" and (flow.deferred or flow.on.schedule):
                 found.add((0, flow.name))
             elif flow.order == "strict" and flow.on.role and flow.on.record:
                 found |= {(info.id, flow.on.record) for info in self.settings.roles.of(flow.on.role)}
@@ -84,6 +85,8 @@ class Active:
         """Flows that an inbox event starts, each in the version that the event runs. Raises: Parked."""
         if event.kind == "manual":
             flows: Sequence[Flow] = self._by_manual.get(event.topic, ())
+        elif event.kind == "schedule":
+            flows = self._by_schedule.get(event.topic, ())
         elif event.kind == "core":
             flows = [flow for flow in self._by_event.get(event.topic, ()) if flow.name == event.record]
         else:
@@ -180,6 +183,7 @@ def build(
     by_event: dict[str, list[Flow]] = {}
     by_record: dict[tuple[str, str], list[Flow]] = {}
     by_manual: dict[str, list[Flow]] = {}
+    by_schedule: dict[str, list[Flow]] = {}
     for flow in flows:
         roles = flow.deliver_roles
         if flow.only_delivers and roles and not any(settings.roles.of(role) for role in roles):
@@ -188,6 +192,8 @@ def build(
             by_event.setdefault(flow.on.event, []).append(flow)
         elif flow.on.manual:
             by_manual.setdefault(flow.on.manual, []).append(flow)
+        elif flow.on.schedule:
+            by_schedule.setdefault(flow.name, []).append(flow)
         else:
             by_record.setdefault((str(flow.on.role), str(flow.on.record)), []).append(flow)
     return Active(
@@ -199,6 +205,7 @@ def build(
         {key: tuple(value) for key, value in by_event.items()},
         {key: tuple(value) for key, value in by_record.items()},
         {key: tuple(value) for key, value in by_manual.items()},
+        {key: tuple(value) for key, value in by_schedule.items()},
         canaries or {},
         stamp,
     )

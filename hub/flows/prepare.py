@@ -70,7 +70,7 @@ def prepare_event(event: Event, active: Active) -> Prepared:
 def _trigger(event: Event, active: Active, made: Prepared) -> Trigger | None:
     """What starts the runs of an event; None for a hint, which only asks for a read, and for the end of a connection."""
     info = active.settings.roles.connections.get(event.connection_id or 0)
-    if event.kind == "manual":
+    if event.kind in ("manual", "schedule"):
         record = payload.decode(event.body or b"null")
         return Trigger(event.seq, event.topic, event.ordering_key, event.ordering_key, record, at=event.received_at)
     if event.kind == "core":

@@ -82,6 +82,21 @@ class FlowStamp(SQLModel, table=True):
     changes: int = bigint()
 
 
+class FlowSchedule(SQLModel, table=True):
+    """When a scheduled flow of a merchant runs next. A row is claimed by moving `next_run_at` on."""
+
+    __tablename__ = "flow_schedule"
+    __table_args__ = (PrimaryKeyConstraint("merchant_id", "flow"), Index("flow_schedule_next", "next_run_at"))
+    merchant_id: int = bigint()
+    flow: str
+    schedule: str
+    zone: str
+    #: null when the schedule has no further tick
+    next_run_at: int | None = bigint(nullable=True)
+    #: the last tick that entered the inbox
+    last_run_at: int | None = bigint(nullable=True)
+
+
 class Run(SQLModel, table=True):
     """One execution of one version of a flow for one event. Step payloads are recomputed when looked at; they are stored
     only for parked runs."""

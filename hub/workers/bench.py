@@ -17,6 +17,7 @@ from hub.connect.errors import ConnectError
 from hub.connect.registry import Registry, shipped
 from hub.connect.tables import PollCursor
 from hub.db.types import instant_text
+from hub.flows.tables import FlowSchedule
 from hub.inbox import fetches
 from hub.inbox.receive import Received
 from hub.inbox.tables import READ_KINDS, Inbox
@@ -33,6 +34,7 @@ from hub.workers.scratch import MERCHANT_ID, Scratch, ScratchFile, empty
 from hub.workers.testfile import Case, TestFile
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
+_SCHEDULE = FlowSchedule.__table__  # type: ignore[attr-defined]
 _CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
 _NOW = sa.bindparam("now", type_=sa.BigInteger)
 _DUE = sa.union_all(
@@ -227,6 +229,8 @@ class Bench:
             self.sandboxes.post(str(given["sandbox"]), str(given["post"]), given.get("body"))
         elif "poll" in given:
             self._poll(str(given["poll"]))
+        elif "schedule" in given:
+            self._tick(str(given["schedule"]))
         else:
             self.clock.now += int(given["wait"]) * 1_000_000
         self._received.append(received)
@@ -287,6 +291,16 @@ class Bench:
                 connection.execute(_CURSOR.delete().where(_CURSOR.c.connection_id == info.id))
                 connection.execute(_CURSOR.insert(), [{"id": ids.next(), **row, "updated_at": self.clock()}])
             self.scratch.hub.poller.poll(MERCHANT_ID, info.id, record)
+
+    def _tick(self, flow: str) -> None:
+        """The clock goes to the next tick of a flow."""
+        self.scratch.hub.scheduler.tick()
+        with self.scratch.database.read() as connection:
+            at = connection.execute(sa.select(_SCHEDULE.c.next_run_at).where(_SCHEDULE.c.flow == flow)).scalar()
+        if at is None:
+            raise SandboxRefused(f"no flow {flow!r} with a schedule that has a next tick is there")
+        self.clock.now = max(self.clock.now, at)
+        self.scratch.hub.scheduler.tick()
 
     def _settle(self) -> None:
         """Works, sends and reads what can be; the clock goes to each planned retry."""

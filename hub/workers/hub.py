@@ -30,6 +30,7 @@ from hub.workers.books import BooksWorker
 from hub.workers.fetch import FetchWorker
 from hub.workers.loop import Loop
 from hub.workers.polling import Poller
+from hub.workers.scheduler import Scheduler
 from hub.workers.settings import Settings
 
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
@@ -86,6 +87,7 @@ class Hub:
         self.batch = Batch(database, self.locks, clock)
         self.books = BooksWorker(database, self.batch, self.active, self.notice, self.owner, clock, self._news)
         self.fetch = FetchWorker(database, self.links, self.owner, clock, self.books.wake)
+        self.scheduler = Scheduler(database, self.merchants, self.active, clock, self._wake)
         self._sweeper = Loop("sweep", self._sweep, idle_s=SWEEP_S)
         self.poller = Poller(database, self.links, registry, self.active, clock, poll_seconds, self._wake)
 
@@ -172,12 +174,14 @@ class Hub:
         self.books.start()
         self.fetch.start()
         self.poller.start()
+        self.scheduler.start()
         self._sweeper.start()
 
     def stop(self) -> None:
         """Stops the workers in order: no new work is taken, what is being sent is waited for."""
         if self._started:
             self._sweeper.stop()
+            self.scheduler.stop()
             self.poller.stop()
             self.fetch.stop()
             self.books.stop()
@@ -189,7 +193,8 @@ class Hub:
     def run_until_idle(self) -> None:
         """Works everything that can be worked now, in this thread; for a hub that was not started."""
         while (
-            self.books.work_once()
+            self.scheduler.tick()
+            or self.books.work_once()
             or self.fetch.fetch_once()
             or self.outbox.run_until_idle()
             or self.poller.poll_asked()

@@ -45,6 +45,7 @@ _GIVEN_SAID = {
     "read": "A record as the system has it now.",
     "sandbox": "A role: an action in its sandbox, `post`.",
     "poll": "A role: the hub asks what changed, and reads it.",
+    "schedule": "A flow: the clock goes to its next tick.",
     "wait": "Seconds pass.",
 }
 _GIVEN_TYPES = {"repeat": "integer", "wait": "integer"}

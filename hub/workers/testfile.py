@@ -32,6 +32,7 @@ GIVEN: dict[str, frozenset[str]] = {
     "read": frozenset({"role", "file", "body"}),
     "sandbox": frozenset({"post", "body"}),
     "poll": frozenset(),
+    "schedule": frozenset(),
     "wait": frozenset(),
 }
 ANSWER = frozenset({"role", "operation", "match", "status", "times", "kind", "body", "headers", "seconds", "message"})

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from lab_hub import Lab
+from lab_hub import Crash, Lab, crashing
 
 from hub.connect import links
 from hub.connect.tables import RoleBinding
@@ -291,32 +288,6 @@ def test_with_the_workers_running_a_slow_read_keeps_no_other_event_waiting(lab: 
         lab.hub.stop()
     assert lab.questions() == []
     assert [json.loads(row.body)["name"] for row in lab.deliveries(key="slow")] == ["slow"]
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-@contextmanager
-def crashing(lab: Lab, at: int, *, after_commit: bool) -> Iterator[None]:
-    """The process dies at its `at`-th write transaction, before or after the commit."""
-    real, count = lab.database.write, iter(range(1, 1_000))
-
-    @contextmanager
-    def write(**options: Any) -> Iterator[Any]:
-        dies = next(count) == at
-        with real(**options) as connection:
-            yield connection
-            if dies and not after_commit:
-                raise Crash
-        if dies:
-            raise Crash
-
-    lab.database.write = write  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        lab.database.write = real  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("after_commit", [False, True])

@@ -181,6 +181,18 @@ CREATE TABLE flow_canary (
 """,
     "CREATE UNIQUE INDEX flow_canary_running ON flow_canary (merchant_id, flow) WHERE state = 'running'",
     """
+CREATE TABLE flow_schedule (
+    merchant_id INTEGER NOT NULL,
+    flow VARCHAR NOT NULL,
+    schedule VARCHAR NOT NULL,
+    zone VARCHAR NOT NULL,
+    next_run_at INTEGER,
+    last_run_at INTEGER,
+    PRIMARY KEY (merchant_id, flow)
+)
+""",
+    "CREATE INDEX flow_schedule_next ON flow_schedule (next_run_at)",
+    """
 CREATE TABLE flow_stamp (
     id INTEGER NOT NULL,
     changes INTEGER NOT NULL,
@@ -1103,6 +1115,18 @@ CREATE TABLE flow_canary (
 )
 """,
     "CREATE UNIQUE INDEX flow_canary_running ON flow_canary (merchant_id, flow) WHERE state = 'running'",
+    """
+CREATE TABLE flow_schedule (
+    merchant_id BIGINT NOT NULL,
+    flow VARCHAR NOT NULL,
+    schedule VARCHAR NOT NULL,
+    zone VARCHAR NOT NULL,
+    next_run_at BIGINT,
+    last_run_at BIGINT,
+    PRIMARY KEY (merchant_id, flow)
+)
+""",
+    "CREATE INDEX flow_schedule_next ON flow_schedule (next_run_at)",
     """
 CREATE TABLE flow_stamp (
     id BIGINT NOT NULL,
