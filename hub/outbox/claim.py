@@ -44,6 +44,8 @@ _COLUMNS = (
     "first_sent_at",
     "next_attempt_at",
     "event_seq",
+    "retry_attempts",
+    "retry_within_us",
 )
 
 
@@ -66,6 +68,8 @@ class Sending:
     stale: int
     maybe_sent: bool
     first_sent_at: int
+    retry_attempts: int | None = None
+    retry_within_us: int | None = None
 
 
 def _due_statement() -> sa.Select[Any]:
@@ -182,6 +186,8 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 row.stale,
                 row.maybe_sent,
                 row.first_sent_at or now,
+                row.retry_attempts,
+                row.retry_within_us,
             )
         )
         changes.append(

@@ -232,11 +232,20 @@ def bind(connection: Connection, ids: Ids, bindings: Sequence[Bound]) -> list[Bo
 def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Retry, now: int) -> None:
     attempt = sending.attempts  # before this one
     wait = outcome.after_s if outcome.after_s is not None else BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
+    next_at = now + int(wait * 1_000_000)
+    spent = sending.retry_attempts is not None and attempt + 1 >= sending.retry_attempts
+    late = sending.retry_within_us is not None and next_at > sending.first_sent_at + sending.retry_within_us
+    if spent or late:
+        # what may have arrived is not said to be refused: a person has to look
+        state = DeliveryState.UNCERTAIN if sending.maybe_sent or outcome.sent else DeliveryState.REJECTED
+        reason = f"given up after {attempt + 1} attempts, as its flow says: {outcome.reason}"
+        _park(connection, plan, sending, state, reason, None, now)
+        return
     _set(
         connection,
         sending,
         state=DeliveryState.RETRY,
-        next_attempt_at=now + int(wait * 1_000_000),
+        next_attempt_at=next_at,
         maybe_sent=sending.maybe_sent or outcome.sent,
         reason=outcome.reason,
     )

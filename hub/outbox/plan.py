@@ -40,6 +40,14 @@ class Target:
     is_state: bool = False
 
 
+@dataclass(frozen=True)
+class Patience:
+    """When a delivery gives up: after so many attempts, or so many microseconds after the first; null: never."""
+
+    attempts: int | None = None
+    within_us: int | None = None
+
+
 _MERCHANT: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
 _CONNECTION: sa.BindParameter[int] = sa.bindparam("connection_id", type_=sa.BigInteger)
 _BY_KEY = (
@@ -112,6 +120,7 @@ def plan_delivery(
     event_seq: int | None,
     run_id: int | None,
     is_ensure: bool = False,
+    patience: Patience | None = None,
 ) -> int | None:
     """Plans one delivery and, before it, what it references. Planned already with equal content: nothing. A state
     delivery merges into the one that waits. Returns the id of the row that stands.
@@ -161,6 +170,8 @@ def plan_delivery(
         "run_id": run_id,
         "created_at": plan.now,
     }
+    if patience is not None:
+        row |= {"retry_attempts": patience.attempts, "retry_within_us": patience.within_us}
     if merges and known is not None:
         plan.put(MERGED, known["id"], row)
         return int(known["id"])

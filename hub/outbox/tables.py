@@ -79,6 +79,9 @@ class Delivery(SQLModel, table=True):
     #: how often a compare-and-set found another value than it was told
     stale: int = 0
     next_attempt_at: int = bigint(default=0)
+    #: it gives up after so many attempts, or so long after the first; null: never
+    retry_attempts: int | None = None
+    retry_within_us: int | None = bigint(nullable=True)
     lease_owner: str | None = None
     lease_until: int = bigint(default=0)
     reason: str | None = Field(default=None, sa_column=Column(Text))

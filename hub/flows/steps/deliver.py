@@ -6,19 +6,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pydantic import Field, model_validator
+
 from hub.connect.manifest import Operation
 from hub.flows.context import ConnectionInfo
 from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step, Stop, Wanted
 from hub.mapping import Expression
 from hub.outbox.bodies import BodyError, references
-from hub.outbox.plan import DeliveryConflict, Target, plan_delivery
+from hub.outbox.plan import DeliveryConflict, Patience, Target, plan_delivery
+
+
+class Retry(StepConfig):
+    """When a delivery gives up."""
+
+    attempts: int | None = Field(default=None, ge=1)
+    within: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,5}[smhd]$")
+
+    @model_validator(mode="after")
+    def _one(self) -> Retry:
+        if self.attempts is None and self.within is None:
+            raise ValueError("give `attempts`, `within` (`90s`, `30m`, `6h`, `2d`), or both")
+        return self
+
+    @property
+    def patience(self) -> Patience:
+        within = None if self.within is None else int(self.within[:-1]) * _SECONDS[self.within[-1]] * 1_000_000
+        return Patience(self.attempts, within)
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Config(StepConfig):
     """`key` identifies the write for ever (`invoice.number`); the same key with other content is a question. `body` is
     what to send, else the result of the last `map`. `connection` is the id of one connection of the role, where it has
-    several."""
+    several. `retry` says when it gives up, as a question: after `attempts`, or when the next one would come later than
+    `within` (`90s`, `30m`, `6h`, `2d`) after the first; without it the hub goes on and tells a person."""
 
     role: str
     operation: str
@@ -26,6 +50,7 @@ class Config(StepConfig):
     body: str | None = None
     connection: str | None = None
     state: bool | None = None
+    retry: Retry | None = None
 
 
 @dataclass
@@ -71,6 +96,7 @@ class Deliver(Step):
                 ordering_key=trigger.subject if trigger.core else trigger.ordering_key,
                 event_seq=trigger.event_seq,
                 run_id=run.id,
+                patience=self.config.retry.patience if self.config.retry is not None else None,
             )
         except DeliveryConflict as error:
             raise Parked(

@@ -89,6 +89,8 @@ def loaded(text: str, *others: str, folders: list[Path] | None = None) -> Loaded
             "        - item.sync: {sku: b.name}\n",
             "8:18", "fetch-after-core", "to the front",
         ),
+        (HEAD + "  - deliver: {role: books, operation: invoice.create, key: record.id, retry: {}}\n", "4:78", "step-settings", "attempts"),
+        (HEAD + "  - deliver: {role: books, operation: invoice.create, key: record.id, retry: {within: 2w}}\n", "4:87", "step-settings", "match"),
         (HEAD + "  - emit: {event: invoice.issued}\n", "4:19", "core-event", "another name"),
         (HEAD + "  - emit: {event: question.raised}\n", "4:19", "core-event", "another name"),
         (HEAD + "  - stock.move: {source: a, destination: b}\n", "4:17", "step-settings", "`ref` is missing"),
