@@ -70,7 +70,7 @@ class Rerun:
 def rerun(version: Version, world: World, url: str, chosen: Window) -> Rerun:
     """Works the events of a hub again. Raises: HomeError."""
     with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
-        again = Again(Path(folder), version, world, url)
+        again = Again(Path(folder), version, world, url, FIRST_ID)
         try:
             for some in events(url, chosen):
                 again.work(some)
@@ -110,7 +110,7 @@ def _settings_of(manifest: Any) -> set[str]:
 class Again:
     """A scratch hub that works recorded events, at the instants at which they came in."""
 
-    def __init__(self, folder: Path, version: Version, world: World, url: str) -> None:
+    def __init__(self, folder: Path, version: Version, world: World, url: str, first_id: int | None = None) -> None:
         self._url = url
         self.now = 0
         self.scratch = Scratch(
@@ -120,7 +120,7 @@ class Again:
             homes=version.homes,
             currency=world.currency,
             zone=world.zone,
-            first_id=FIRST_ID,
+            first_id=first_id,
         )
         self._ids = connect_all(self.scratch, world.connections)
         self._names = {self._ids[each.id]: each.name for each in world.connections if each.id in self._ids}

@@ -172,7 +172,7 @@ def simulated(version: Version, world: World, url: str, chosen: Window) -> Simul
 def effects_of(files: Files, version: Version, world: World) -> list[Effect]:
     """The effects of files by the flows of a version, for comparing. Raises: OSError, FlowsRefused, UnknownRecord."""
     with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
-        worked = _Worked(Path(folder), files, version, world)
+        worked = _Worked(Path(folder), files, version, world, FIRST_ID)
         try:
             return worked.effects()
         finally:
@@ -182,7 +182,7 @@ def effects_of(files: Files, version: Version, world: World) -> list[Effect]:
 class _Worked:
     """A scratch hub in which files came in and were worked."""
 
-    def __init__(self, folder: Path, files: Files, version: Version, world: World) -> None:
+    def __init__(self, folder: Path, files: Files, version: Version, world: World, first_id: int | None = None) -> None:
         registry = version.registry()
         self.given = read_files(files.paths, registry, files.record, _manual_names(version.homes))
         instants = (instant_us(at) for each in self.given for at in each.instants)
@@ -195,7 +195,7 @@ class _Worked:
             homes=version.homes,
             currency=world.currency,
             zone=world.zone,
-            first_id=FIRST_ID,
+            first_id=first_id,
         )
         try:
             ids = connect_all(self.scratch, world.connections)
