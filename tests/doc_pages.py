@@ -46,7 +46,7 @@ def run_page(page: str, folder: Path, shell: dict[str, str]) -> int:
         elif kind == "console":
             for command, expected in commands(text):
                 if found := re.fullmatch(r"cd (\S+)", command):
-                    folder = folder / found[1]
+                    folder = (folder / found[1]).resolve()
                     assert folder.is_dir(), f"{page}: {command}"
                 else:
                     _run(page, command, expected, folder, shell)

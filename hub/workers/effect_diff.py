@@ -149,11 +149,8 @@ def compare(now: Sequence[Effect], then: Sequence[Effect], made: EffectDiff) -> 
             changes, how = tuple(_changes(_read(before), _read(after), "")), "changed"
         else:
             how = "new" if before is None else "gone"
-            value = _read(known)
-            shown = [(name, value[name]) for name in value if value[name] not in (None, [], {}, False)]
-            changes = tuple(
-                Change(name, None, part) if before is None else Change(name, part, None) for name, part in shown
-            )
+            sides = ({}, _read(known)) if before is None else (_read(known), {})
+            changes = tuple(_changes(*sides, ""))
         counts[how] += 1
         made.differences.append(Difference(known.about, known.kind, known.name, how, changes))
     return made
@@ -186,12 +183,19 @@ def _read(effect: Effect) -> dict[str, Any]:
 
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[Change]:
-    if isinstance(before, dict) and isinstance(after, dict):
+    if _are(dict, before, after):
+        before, after = before or {}, after or {}
         for name in dict.fromkeys([*before, *after]):
             yield from _changes(before.get(name), after.get(name), f"{path}.{name}" if path else name)
-    elif isinstance(before, list) and isinstance(after, list):
+    elif _are(list, before, after):
+        before, after = before or [], after or []
         for place in range(max(len(before), len(after))):
             one, other = (each[place] if place < len(each) else None for each in (before, after))
             yield from _changes(one, other, f"{path}[{place}]")
     elif before != after or type(before) is not type(after):
         yield Change(path, before, after)
+
+
+def _are(kind: type, before: Any, after: Any) -> bool:
+    """Whether both are of a kind, or one is and the other is not there: then its parts are what differs."""
+    return all(isinstance(each, kind) or each is None for each in (before, after)) and before is not after

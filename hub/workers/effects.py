@@ -88,15 +88,15 @@ def _named(found: Outcome, names: _Names) -> Iterator[tuple[str, Item, str, str]
         about, ref = names.about_ref(move["ref"])
         yield "moves", move, about, numbered(about, f"move {move['sku']} {move['kind']} {ref}".rstrip())
     for reservation in found["reservations"]:
-        about = names.by_name.get(reservation["order"] or "", ELSEWHERE)
+        about = names.about(reservation["order"] or "")
         yield "reservations", reservation, about, numbered(about, f"reservation {reservation['sku']}")
     for delivery in _last_levels(found["deliveries"]):
-        about = names.by_name.get(delivery["about"] or "", ELSEWHERE)
+        about = names.about(delivery["about"] or "")
         key = names.plain(about, delivery["key"])
         where = f"delivery {delivery['connection']} {delivery['operation']} {key}"
         yield "deliveries", delivery, about, numbered(about, where)
     for question in found["questions"]:
-        about = names.by_name.get((question["about"] or "").partition(":")[0], ELSEWHERE)
+        about = names.about(question["about"] or "")
         subject = "" if about != ELSEWHERE else f" {names.plain(about, question['subject'])}"
         yield "questions", question, about, numbered(about, f"question {question['kind']}{subject}")
 
@@ -139,6 +139,11 @@ class _Names:
             for order in found["orders"]
         }
         self.by_name = {name: name for name in self.orders.values()}
+        # what a flow of the shop's own record plans goes under the record
+        self.by_name |= {
+            f"{order['connection_id']}:order:{order['external_id']}": self.orders[order["id"]]
+            for order in found["orders"]
+        }
         self._ids: dict[int, str] = dict(connections)
         self._ids |= {order_id: f"order {name}" for order_id, name in self.orders.items()}
         self._ids |= _column(connection, ITEM, ITEM.c.sku, "item")
@@ -158,6 +163,10 @@ class _Names:
             self._numbers.setdefault(about, []).append(row.number)
             self._order_of[row.number] = about
             self._ids[row.id] = name
+
+    def about(self, subject: str) -> str:
+        """Whose something is: the order of this name, or of this record of a shop."""
+        return self.by_name.get(subject) or self.by_name.get(subject.partition(":")[0], ELSEWHERE)
 
     def about_document(self, reference: str | None) -> str:
         """Whose entry it is, by the number of its document or the name of its order."""
