@@ -188,6 +188,7 @@ class Bench:
         self._given.clear()
         self._received.clear()
         self.file.restore(self._start)
+        self.scratch.hub.scheduler.forget()
         self.scratch.database.ids.ensure(10)
         for name, given in self.sandboxes.reset(self.products).items():
             values = {**given, **self.tests.roles[name].settings}

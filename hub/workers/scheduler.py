@@ -39,6 +39,10 @@ class Scheduler:
     def stop(self) -> None:
         self._loop.stop()
 
+    def forget(self) -> None:
+        """The next tick makes the table follow the flows again: the database was put back to an earlier state."""
+        self._seen.clear()
+
     def tick(self) -> bool:
         """Puts the ticks that have come into the inbox. Returns whether there were any."""
         # flows that were changed or taken away while the hub was down are seen before the table is believed
