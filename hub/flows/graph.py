@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from hub.flows.definition import Flow, On
+from hub.flows.definition import Flow
 from hub.flows.run import Block, Step
 from hub.flows.steps import KINDS
+from hub.flows.triggers import On
 
 _NAMES = {kind.config.__module__: name for name, kind in KINDS.items()}
 

@@ -9,8 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from hub.flows.definition import CORE_EVENTS, StepKind
+from hub.flows.compiling import StepKind
 from hub.flows.steps import KINDS
+from hub.flows.triggers import CORE_EVENTS
 
 _WORDS = {str: "text", int: "whole number", bool: "true or false", list: "list", dict: "object", type(None): "null"}
 

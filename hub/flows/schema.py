@@ -10,7 +10,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from hub.connect.json_schema import DIALECT, Documented, Schema
-from hub.flows.definition import KEYS, KEYS_OF_CALLED, NEEDED, ORDERS, StepKind
+from hub.flows.compiling import StepKind
+from hub.flows.source import KEYS, KEYS_OF_CALLED, NEEDED, ORDERS
 from hub.flows.steps import KINDS
 from hub.flows.triggers import CORE_EVENTS, FORMS
 

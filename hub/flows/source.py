@@ -10,7 +10,24 @@ from typing import TYPE_CHECKING, Any
 from hub.mapping import Document, SourceError, load_document
 
 if TYPE_CHECKING:
-    from hub.flows.definition import StepKind
+    from hub.flows.compiling import StepKind
+
+#: the keys of a flow's file and what each says; a sub-flow's
+KEYS = {
+    "flow": "Its name: letters, digits and hyphens.",
+    "description": "What it is for, in a line.",
+    "on": "What starts it.",
+    "when": "An expression; where it does not hold, nothing runs and nothing is kept.",
+    "order": "`latest`: a parked event lets later ones of its key pass; `strict`: it holds them.",
+    "steps": "What is done, one step after the other.",
+    "allow": "Findings of `hub lint` that are right here: each rule with its reason.",
+}
+KEYS_OF_CALLED = {
+    **{key: KEYS[key] for key in ("flow", "description", "on", "steps", "allow")},
+    "returns": "An expression: what the flow that calls it gets.",
+}
+NEEDED = ("flow", "on", "steps")
+ORDERS = ("latest", "strict")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from doc_pages import shell_for
 
 from hub.connect.registry import Registry
-from hub.flows.definition import CORE_EVENTS
+from hub.flows.triggers import CORE_EVENTS
 from hub.mapping import load_document
 from hub.workers import scaffold
 from hub.workers.admin import lint

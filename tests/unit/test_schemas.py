@@ -20,10 +20,12 @@ from hub.cli import app
 from hub.connect.manifest import ManifestError, parse_manifest
 from hub.connect.registry import Registry, shipped
 from hub.flows import schema as flow_schemas
+from hub.flows.compiling import StepConfig, StepKind
 from hub.flows.context import MAPPING_NAMES, MappingFolder, Roles
-from hub.flows.definition import CORE_EVENTS, FlowErrors, StepConfig, StepKind, load_flow
+from hub.flows.definition import FlowErrors, load_flow
 from hub.flows.source import FlowFile
 from hub.flows.steps import KINDS as STEPS
+from hub.flows.triggers import CORE_EVENTS
 from hub.mapping import MappingErrors, SourceError, load_document, load_mapping
 from hub.workers import scaffold
 from hub.workers.scaffold import TEMPLATES

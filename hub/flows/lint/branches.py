@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hub.flows.definition import Path
+from hub.flows.compiling import Path
 from hub.flows.lint.rule import RULES, Rule
 from hub.flows.lint.view import FlowView
 from hub.mapping import Problem

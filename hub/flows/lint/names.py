@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from hub.flows.definition import Path
+from hub.flows.compiling import Path
 from hub.flows.lint.project import Project
 from hub.flows.lint.reads import Read, Written
 from hub.flows.lint.rule import RULES, Rule

@@ -11,11 +11,12 @@ from typing import Any
 from hub.connect.manifest import Manifest, ManifestError
 from hub.connect.registry import Registry
 from hub.flows.context import ConnectionInfo, MappingFolder, Roles
-from hub.flows.definition import CORE_EVENTS, FlowErrors, read_flow
+from hub.flows.definition import FlowErrors, read_flow
 from hub.flows.lint.scope import record_types
 from hub.flows.lint.view import FlowView
 from hub.flows.source import FlowFile, emitted, sub_flows, written_steps
 from hub.flows.steps import KINDS
+from hub.flows.triggers import CORE_EVENTS
 from hub.mapping import Document, Problem, SourceError, load_document
 from hub.mapping.schema_file import SchemaErrors
 from hub.mapping.syntax import Refusal, parse

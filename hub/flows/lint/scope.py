@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, get_args
 
 from hub.core.sales.sync import Outcome
-from hub.flows.definition import CORE_EVENTS, Path
+from hub.flows.compiling import Path
 from hub.flows.lint.reads import Read, Written
+from hub.flows.triggers import CORE_EVENTS
 from hub.mapping.check import Scope as Types
 from hub.mapping.check import check_expression
 from hub.records.joins import join_all

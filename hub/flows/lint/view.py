@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hub.flows.definition import On, Path, ReadFlow
+from hub.flows.compiling import Path
+from hub.flows.definition import ReadFlow
 from hub.flows.lint.reads import Written
 from hub.flows.lint.scope import (
     CONNECTED,
@@ -24,6 +25,7 @@ from hub.flows.lint.scope import (
     type_of,
 )
 from hub.flows.steps.map import Map
+from hub.flows.triggers import On
 from hub.mapping import Document, Position
 from hub.mapping import Mapping as RecordMapping
 from hub.records.joins import join_all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.flows.definition import StepKind
+from hub.flows.compiling import StepKind
 from hub.flows.steps import (
     call,
     deliver,

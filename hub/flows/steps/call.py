@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-from hub.flows.definition import Called, StepConfig, StepContext, StepKind
+from hub.flows.compiling import Called, StepConfig, StepContext, StepKind
 from hub.flows.run import Block, Do, Run, Step
 from hub.flows.triggers import GIVEN_TO_CALLED, near
 from hub.mapping import Expression

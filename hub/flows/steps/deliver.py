@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from hub.connect.manifest import Operation
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.context import ConnectionInfo
-from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step, Stop, Wanted
 from hub.mapping import Expression
 from hub.outbox.bodies import BodyError, references

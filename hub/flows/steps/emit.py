@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hub.flows.definition import CORE_EVENTS, StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step
+from hub.flows.triggers import CORE_EVENTS
 from hub.mapping import Expression
 
 

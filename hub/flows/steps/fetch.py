@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from hub.connect import payload
 from hub.connect.registry import Connector
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.context import ConnectionInfo
-from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import FetchNeeded, Parked, Run, Step
 from hub.inbox.fetches import Fetch
 from hub.mapping import Expression, Position

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import REFUSALS, Block, Do, FetchNeeded, Parked, Run, Step, Stop, question_of
 from hub.inbox.fetches import Fetch
 from hub.mapping import Expression

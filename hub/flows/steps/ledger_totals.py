@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from hub.core.ledger.totals import totals
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 from hub.records.money import Money

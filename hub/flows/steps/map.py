@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.context import ConnectionInfo
-from hub.flows.definition import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step, Stop
 from hub.mapping import Expression, Mapping, SourceError, compile_expression
 

@@ -9,7 +9,7 @@ import msgspec
 
 from hub.core.sales.context import Policy
 from hub.core.sales.sync import sync
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step, Stop
 from hub.records.order import Order
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Run, Step
 from hub.mapping import Expression
 

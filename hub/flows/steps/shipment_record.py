@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from hub.core.sales.shipments import record_shipment
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step
 from hub.records.order import Shipment
 

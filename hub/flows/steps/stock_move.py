@@ -9,7 +9,7 @@ from hub.core.sales.restock import replenish_orders
 from hub.core.stock.items import add_location, item_by_sku
 from hub.core.stock.moves import move
 from hub.core.time import local_date
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step
 from hub.mapping import Expression
 

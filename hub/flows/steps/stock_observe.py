@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hub.core.stock.channels import CHANNEL_LEVELS
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Parked, Run, Step, Stop
 from hub.mapping import Expression
 from hub.outbox.plan import Target, plan_delivery

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Block, Do, Parked, Run, Step
 from hub.mapping import FUNCTIONS, Expression
 from hub.mapping.fault import Fault

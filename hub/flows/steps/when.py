@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from hub.flows.definition import StepConfig, StepContext, StepKind
+from hub.flows.compiling import StepConfig, StepContext, StepKind
 from hub.flows.run import Block, Do, Run, Step, Stop
 from hub.mapping import Expression
 

@@ -11,11 +11,12 @@ from hub.connect.registry import Registry
 from hub.core.plan import Plan
 from hub.db.types import instant_us
 from hub.flows.active import FlowFile, load_flows
+from hub.flows.compiling import StepContext
 from hub.flows.context import ConnectionInfo, MappingFolder, Roles
-from hub.flows.definition import On, StepContext
 from hub.flows.run import Parked, Run, Settings, Stop, Trigger, apply, prepare, start
 from hub.flows.steps import KINDS
 from hub.flows.steps.map import Config, compile_step
+from hub.flows.triggers import On
 from hub.mapping import EvaluationError, load_document
 from hub.outbox import bodies
 

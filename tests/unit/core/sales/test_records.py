@@ -7,7 +7,7 @@ from sales_house import House
 from sales_shop import Shop
 
 from hub.core.sales.shipments import record_shipment
-from hub.flows.definition import CORE_EVENTS
+from hub.flows.triggers import CORE_EVENTS
 from hub.records.document import Document, StockLevel
 from hub.records.events import EVENTS
 from hub.records.order import Shipment, ShipmentLine
