@@ -9,11 +9,11 @@ demo:
 
 test:
 	@sh .ci/venv dev
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 test-full:
 	@sh .ci/venv dev
-	@HUB_TEST_FULL=1 $(PY) -m pytest
+	@HUB_TEST_FULL=1 $(PY) -m pytest -n 2 --dist loadfile
 
 lint:
 	@sh .ci/venv dev
