@@ -186,7 +186,7 @@ steps:
 )
 def duplicate_write(rule: Rule, project: Any) -> Iterator[Problem]:
     seen: dict[tuple[str, ...], list[tuple[FlowView, StepView]]] = {}
-    for view in project.views:
+    for view in sorted(project.views, key=lambda each: each.document.file):
         for step in view.of_kind("deliver"):
             key = view.expression(step, "key")
             if key is None or step.scope is None or not view.trigger_key:
