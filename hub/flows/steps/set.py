@@ -33,7 +33,8 @@ def compile_step(config: Config, context: StepContext) -> Set:
     extra: dict[str, Any] = config.model_extra or {}
     for name, text in extra.items():
         if not name.isidentifier():
-            context.problem("name", f"{name!r} is not a name", "letters, digits and _, not starting with a digit", name)
+            hint = "letters, digits and _, not starting with a digit"
+            context.problem_at_key("name", f"{name!r} is not a name", hint, name)
             continue
         if not isinstance(text, str):
             context.problem("expression", f"{name} is an expression, a text", "", name)
