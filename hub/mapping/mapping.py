@@ -75,6 +75,10 @@ def load_mapping(
     return mapping
 
 
+#: the words that make a block of an object; the other reserved words only stand beside them
+_BLOCKS = frozenset({"each", "map", "concat"})
+
+
 class _Builder:
     """Walks the tree under `map:` and writes the statements that build it."""
 
@@ -98,7 +102,7 @@ class _Builder:
             if not isinstance(text, str) or not text:
                 self._problem((key,), "missing-key", f"{key}: is a text that has to be given")
         tree = value.get("map")
-        if not isinstance(tree, dict) or RESERVED & tree.keys():
+        if not isinstance(tree, dict) or _BLOCKS & tree.keys():
             self._problem(("map",), "shape", "map: holds the fields of the target record")
             return None
         body: list[ast.stmt] = []
