@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 from hub.mapping.check.kinds import Finding, conversion, unknown_choice
 from hub.mapping.check.scope import path_of
@@ -30,7 +31,7 @@ def binary(node: ast.BinOp, left: Type, right: Type) -> Outcome:
             return ANY, ("type-mismatch", f"one side of {sign} is always null", "default(x, 0) says what to take then")
         del side
     if Kind.MONEY in (left.kind, right.kind):
-        return _money(sign, left, right)
+        return _money(node, sign, left, right)
     if left.kind in _NUMBERS and right.kind in _NUMBERS:
         return _numbers(node, sign, left, right)
     if sign == "+" and (Kind.TEXT in (left.kind, right.kind) or Kind.LIST in (left.kind, right.kind)):
@@ -55,7 +56,12 @@ def _joined(left: Type, right: Type) -> Outcome:
     return list_of(ANY), None
 
 
-def _money(sign: str, left: Type, right: Type) -> Outcome:
+def _is_fraction(node: ast.expr) -> bool:
+    """Whether a number is written out and is no whole one: `0.2`."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, (Decimal, float)) and node.value % 1 != 0
+
+
+def _money(node: ast.BinOp, sign: str, left: Type, right: Type) -> Outcome:
     one, other = (left, right) if left.kind is Kind.MONEY else (right, left)
     if sign in ("+", "-"):
         if other.kind not in (Kind.MONEY, Kind.ANY):
@@ -68,7 +74,7 @@ def _money(sign: str, left: Type, right: Type) -> Outcome:
     if sign == "*":
         if other.kind in (Kind.WHOLE, Kind.ANY):
             return replace(MONEY, currency=one.currency), None
-        if other.kind is Kind.NUMBER:
+        if other.kind is Kind.NUMBER and not _is_fraction(node.left if one is right else node.right):
             # it may be a whole number when it runs
             return replace(MONEY, currency=one.currency), None
         return MONEY, (
