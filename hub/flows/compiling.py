@@ -184,7 +184,7 @@ def compile_takes(context: StepContext) -> Called:
     check_keys(context, KEYS_OF_CALLED)
     takes = read_trigger(value.get("on"), (), context.problem).call or ()
     context.names = set(takes)
-    steps = context.steps(value.get("steps", []), "steps")
+    steps = context.steps(value["steps"], "steps") if "steps" in value else ()
     return Called(takes, steps, text_expression(context, "returns"))
 
 

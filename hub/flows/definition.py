@@ -140,7 +140,7 @@ def _compile_flow(file: FlowFile, context: StepContext, events: Collection[str])
         hint = "`latest` (a parked event lets later ones pass) or `strict`"
         problem("order", f"{order!r} is not an order", hint, "order")
     when = text_expression(context, "when")
-    steps = context.steps(value.get("steps", []), "steps")
+    steps = context.steps(value["steps"], "steps") if "steps" in value else ()
     _check_fetches(steps, context)
     if context.problems:
         return None

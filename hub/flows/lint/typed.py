@@ -124,7 +124,7 @@ MISSING_CURRENCY = RULES.declare(
 CONSTANT_CONDITION = RULES.declare(
     Rule(
         id="constant-condition",
-        finds="A condition that always holds, or never: it reads nothing, or compares what cannot be.",
+        finds="A condition that always holds, or never: it reads nothing, or compares what cannot be. A test for null is never spoken of: a system may leave out what its description promises.",
         place="the condition, or the part of it that is constant",
         why="What it was to keep out comes in, or nothing comes in at all.",
         mend="Compare with the field that was meant.",

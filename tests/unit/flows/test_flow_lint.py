@@ -60,7 +60,7 @@ def loaded(text: str, *others: str, folders: list[Path] | None = None) -> Loaded
         (HEAD + "  - set: {a: record.b +}\n", "4:", "", ""),
         (HEAD + "  - set: {a: open('x')}\n", "4:14", "", "open"),
         (HEAD + "  - set: {a: record.__class__}\n", "4:14", "", "__class__"),
-        (HEAD + "  - set: {'1a': record.b}\n", "4:17", "name", "not a name"),
+        (HEAD + "  - set: {'1a': record.b}\n", "4:11", "name", "not a name"),
         (HEAD + "  - set: {a: 5}\n", "4:14", "expression", "a text"),
         (HEAD + "  - validate: {else: no}\n", "4:15", "step-settings", "`that` is missing"),
         (HEAD + "  - when: {if: record.a, steps: [{stopp: x}]}\n", "4:35", "unknown-step", "stop"),
