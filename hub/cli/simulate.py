@@ -21,7 +21,10 @@ _DIFFERENT = 3
 def command(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Shopify webhook bodies, or GraphQL orders, whole or in parts", show_default=False),
+        typer.Argument(
+            help="Shopify webhook bodies, GraphQL orders, whole or in parts, or the CSV export of orders",
+            show_default=False,
+        ),
     ] = None,
     flows: Annotated[
         Path | None,
@@ -31,6 +34,9 @@ def command(
         str | None, typer.Option(help="what the files are, shopify.order, or a manual trigger; default: recognised")
     ] = None,
     catalogue: Annotated[Path | None, typer.Option(help="XLSX or CSV with sku, title, quantity")] = None,
+    columns: Annotated[
+        Path | None, typer.Option(help="what the columns of CSV files mean; default: the Shopify admin's export")
+    ] = None,
     home: Annotated[Path | None, typer.Option(help="a hub whose items, stock and flows are taken")] = None,
     clock: Annotated[
         str | None, typer.Option(help="the instant it happens, with offset; default: the newest of the files")
@@ -50,6 +56,7 @@ def command(
 
     from hub.cli import logs
     from hub.workers.catalogue import CatalogueError
+    from hub.workers.order_columns import ColumnsError
     from hub.workers.payloads import UnknownRecord
     from hub.workers.recorded import HomeError
     from hub.workers.rerun import FlowsRefused
@@ -61,17 +68,17 @@ def command(
         raise CommandError("hub simulate takes files, or --from-inbox", exit_code=2)
     if diff and flows is None:
         raise CommandError("--diff compares what runs now with --flows", exit_code=2)
-    if from_inbox and (record or catalogue or clock):
-        raise CommandError("--record, --catalogue and --clock are for files", exit_code=2)
+    if from_inbox and (record or catalogue or clock or columns):
+        raise CommandError("--record, --catalogue, --columns and --clock are for files", exit_code=2)
     try:
         if from_inbox:
             made: Simulation | EffectDiff = _recorded(home, flows, since, until, skip_erased)
         else:
-            made = _files(files or [], home, flows, diff, record, clock, catalogue)
+            made = _files(files or [], home, flows, diff, record, clock, catalogue, columns)
     except FlowsRefused as refused:
         typer.echo(str(refused), err=True)
         raise typer.Exit(2) from None
-    except (OSError, ValueError, NoFlows, UnknownRecord, CatalogueError, HomeError) as error:
+    except (OSError, ValueError, NoFlows, UnknownRecord, ColumnsError, CatalogueError, HomeError) as error:
         typer.echo(f"hub simulate: {error}", err=True)
         raise typer.Exit(2) from None
     _show(made, as_json)
@@ -85,6 +92,7 @@ def _files(
     record: str | None,
     clock: str | None,
     catalogue: Path | None,
+    columns: Path | None,
 ) -> Simulation | EffectDiff:
     """Files, through one version of flows or two."""
     from hub.db.types import instant_us
@@ -95,7 +103,7 @@ def _files(
         instant_us(clock)
     world = world_of(settings_of(home).url if home is not None else None, catalogue)
     now = version_of(None, settings_of(home).home)
-    given = Files(files, record, clock)
+    given = Files(files, record, clock, columns)
     if not diff:
         return simulation_of(given, version_of(flows) if flows is not None else now, world)
     assert flows is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from hub.cli import export_text
+
 if TYPE_CHECKING:
     from hub.workers.simulate import Simulation
 
@@ -13,6 +15,9 @@ def text(made: Simulation) -> Iterator[str]:
     """A simulation for people, line by line."""
     found = made.outcome
     yield f"As of {made.clock}. Nothing was booked or sent."
+    if made.export is not None:
+        yield from export_text.text(made.export, found["questions"])
+        return
     yield from _part("Came in", (f"{e['file']}: {e['topic']}: {e['state']}, {e['outcome']}" for e in made.events))
     yield from _part("Orders", (line for order in found["orders"] for line in _order(order)))
     yield from _part("Documents", (line for d in found["invoices"] + found["credit_notes"] for line in _document(d)))

@@ -42,6 +42,9 @@ class Given:
     read: dict[str, Any] | None = None
     manual: Any = None
     fault: tuple[str, str] | None = None
+    #: the question of a fault
+    kind: str = "record.unreadable"
+    details: dict[str, Any] = field(default_factory=dict)
     instants: list[str] = field(default_factory=list)
 
 

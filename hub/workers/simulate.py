@@ -19,6 +19,8 @@ from hub.records.money import Money, total
 from hub.workers.catalogue import read_catalogue
 from hub.workers.effects import FIRST_ID, Effect, effects
 from hub.workers.offline import offline
+from hub.workers.order_export import read_export
+from hub.workers.order_report import report
 from hub.workers.outcome import Item, Outcome, look
 from hub.workers.payloads import Given, read_files
 from hub.workers.recorded import Connected, Stocked, Window, World, events, read_world
@@ -53,6 +55,8 @@ class Simulation:
     outcome: Outcome = field(default_factory=dict)
     #: records that the hub would read from a system now
     reads: list[Item] = field(default_factory=list)
+    #: of CSV files: what a merchant reads before he commits
+    export: Item | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as one document. Amounts are text in major units."""
@@ -62,6 +66,7 @@ class Simulation:
             "events": self.events,
             **{name: self.outcome[name] for name in sorted(self.outcome)},
             "reads": self.reads,
+            **({"export": self.export} if self.export is not None else {}),
         }
         plain = _plain(found)
         assert isinstance(plain, dict)
@@ -102,6 +107,8 @@ class Files:
     paths: Sequence[Path]
     record: str | None = None
     clock: str | None = None
+    #: the columns file of CSV files; null: the shipped one
+    columns: Path | None = None
 
 
 def stand_ins(known: World | None, catalogue: Sequence[Stocked] = ()) -> World:
@@ -128,13 +135,14 @@ def simulate(
     clock: str | None = None,
     catalogue: Path | None = None,
     home: tuple[Path, str] | None = None,
+    columns: Path | None = None,
 ) -> Simulation:
     """Runs files through flows. `home`: folder and database URL of a hub whose items, stock and flows are taken.
 
-    Raises: OSError, NoFlows, FlowsRefused, UnknownRecord, CatalogueError, HomeError."""
+    Raises: OSError, NoFlows, FlowsRefused, UnknownRecord, ColumnsError, CatalogueError, HomeError."""
     version = version_of(flows, home[0] if home else None)
     world = world_of(home[1] if home else None, catalogue)
-    return simulation_of(Files(paths, record, clock), version, world)
+    return simulation_of(Files(paths, record, clock, columns), version, world)
 
 
 def world_of(url: str | None, catalogue: Path | None) -> World:
@@ -184,7 +192,11 @@ class _Worked:
 
     def __init__(self, folder: Path, files: Files, version: Version, world: World, first_id: int | None = None) -> None:
         registry = version.registry()
-        self.given = read_files(files.paths, registry, files.record, _manual_names(version.homes))
+        tables = [path for path in files.paths if files.record is None and path.suffix.lower() in (".csv", ".tsv")]
+        others = [path for path in files.paths if path not in tables]
+        self.exports = [read_export(path, registry, files.columns) for path in tables]
+        self.given = read_files(others, registry, files.record, _manual_names(version.homes))
+        self.given += [order.given for export in self.exports for order in export.orders]
         instants = (instant_us(at) for each in self.given for at in each.instants)
         now = instant_us(files.clock) if files.clock else max(instants, default=0)
         self.now = now or instant_us(_NO_INSTANT)
@@ -216,6 +228,8 @@ class _Worked:
         """All that came of it."""
         made = Simulation(instant_text(self.now), sorted(flow.name for flow in self.active.flows))
         _collect(self.scratch, made, self.given, self.seqs)
+        if self.exports:
+            made.export = report(self.exports, made.outcome)
         return made
 
     def effects(self) -> list[Effect]:
@@ -248,8 +262,8 @@ def _receive(scratch: Scratch, given: Given) -> int | None:
     if given.fault is not None:
         path, reason = given.fault
         event = scratch.webhook(info, "orders/updated", given.raw)
-        details = {"path": path, "files": ", ".join(given.files)}
-        return scratch.park(event, "record.unreadable", f"{', '.join(given.files)}: {reason}", details)
+        details = {"path": path, "files": ", ".join(given.files), **given.details}
+        return scratch.park(event, given.kind, f"{', '.join(given.files)}: {reason}", details)
     if given.read is not None:
         record_id = str(given.read.get("legacyResourceId") or given.read["id"].rpartition("/")[2])
         return scratch.receive(scratch.read(info, given.record, record_id, given.read.get("updatedAt")), given.read)
