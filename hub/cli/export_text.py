@@ -22,7 +22,7 @@ def text(export: dict[str, Any], questions: Iterable[dict[str, Any]]) -> Iterato
     yield "  " + ", ".join(f"{name}: {count}" for name, count in summary["results"].items())
     yield from _part("VAT of the invoices", (_vat(each) for each in summary["vat"]))
     yield from _part(
-        "Stock short", (f"{each['units']} of {_sku(each)}: {_orders(each)}" for each in summary["stock_short"])
+        "Stock short", (f"{each['units']} of {_sku(each)} wait: {_orders(each)}" for each in summary["stock_short"])
     )
     yield from _part("Unknown SKUs", (f"{_sku(each)}: {_orders(each)}" for each in summary["unknown_skus"]))
     for file in export["files"]:

@@ -42,6 +42,8 @@ class NotTold(Exception):
 
 def spread(lines: Sequence[Taxed], taxes: Sequence[OrderTax], included: bool) -> Spread:
     """The taxes of each line. Raises: NotTold."""
+    if any(line.amount < 0 for line in lines):
+        raise NotTold("the discount of a line is more than the line")
     free = [number for number, line in enumerate(lines) if line.amount and line.taxable is not False]
     choices = [
         [_share(lines[number].amount, own, taxes, included) for own in _choices(len(taxes), lines[number].taxable)]
