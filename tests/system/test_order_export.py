@@ -189,6 +189,17 @@ def test_a_discount_and_taxes_on_top_are_read_from_the_sums(tmp_path: Path) -> N
     assert (found["result"], found["invoiced"]) == ("equal", "41.64")
 
 
+def test_the_page_shows_what_the_command_prints(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "flows.md").read_text("utf-8")
+    block = page.partition("```text\nIn all\n  orders:")[2].partition("```")[0]
+    orders = hundred()
+    orders[41].changes = {f"Tax {number} {part}": "" for number in (1, 2) for part in ("Name", "Value")}
+    (tmp_path / "orders_export.csv").write_text(written(orders))
+
+    assert block.count("\n") > 5
+    assert f"In all\n  orders:{block}" in run(tmp_path / "orders_export.csv").stdout
+
+
 def test_what_was_given_back_is_asked_about(tmp_path: Path) -> None:
     found = one(tmp_path, changed(Financial_Status="partially_refunded", Refunded_Amount="9.90"))
 
