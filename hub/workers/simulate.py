@@ -19,6 +19,7 @@ from hub.records.money import Money, total
 from hub.workers.catalogue import read_catalogue
 from hub.workers.effects import FIRST_ID, Effect, effects
 from hub.workers.offline import offline
+from hub.workers.order_columns import ColumnsError
 from hub.workers.order_export import read_export
 from hub.workers.order_report import report
 from hub.workers.outcome import Item, Outcome, look
@@ -194,6 +195,10 @@ class _Worked:
         registry = version.registry()
         tables = [path for path in files.paths if files.record is None and path.suffix.lower() in (".csv", ".tsv")]
         others = [path for path in files.paths if path not in tables]
+        if tables and others:
+            raise ColumnsError("CSV exports of orders and other files are simulated apart: their sums would be mixed")
+        if files.columns is not None and not tables:
+            raise ColumnsError("a columns file is for CSV exports of orders")
         self.exports = [read_export(path, registry, files.columns) for path in tables]
         self.given = read_files(others, registry, files.record, _manual_names(version.homes))
         self.given += [order.given for export in self.exports for order in export.orders]

@@ -189,6 +189,17 @@ def test_a_discount_and_taxes_on_top_are_read_from_the_sums(tmp_path: Path) -> N
     assert (found["result"], found["invoiced"]) == ("equal", "41.64")
 
 
+def test_exports_and_other_files_are_simulated_apart(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(written(hundred()[:1]))
+    body = Path(__file__).parents[2] / "flows" / "payloads" / "1001-paid.json"
+    mixed, without = run(file, body), run(body, "--columns", SHIPPED)
+
+    assert mixed.exit_code == without.exit_code == 2
+    assert "are simulated apart" in mixed.output
+    assert "a columns file is for CSV exports" in without.output
+
+
 def test_the_page_shows_what_the_command_prints(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "flows.md").read_text("utf-8")
     block = page.partition("```text\nIn all\n  orders:")[2].partition("```")[0]
