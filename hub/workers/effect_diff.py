@@ -76,8 +76,9 @@ class EffectDiff:
 
 def of_files(files: Files, now: Version, then: Version, world: World) -> EffectDiff:
     """What two versions make of files. Raises: OSError, FlowsRefused, UnknownRecord."""
-    made = EffectDiff(now.name, then.name, len(files.paths), [])
-    return compare(effects_of(files, now, world), effects_of(files, then, world), made)
+    before, came_in = effects_of(files, now, world)
+    after, _ = effects_of(files, then, world)
+    return compare(before, after, EffectDiff(now.name, then.name, came_in, []))
 
 
 def of_inbox(

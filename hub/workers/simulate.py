@@ -178,12 +178,12 @@ def simulated(version: Version, world: World, url: str, chosen: Window) -> Simul
             again.scratch.close()
 
 
-def effects_of(files: Files, version: Version, world: World) -> list[Effect]:
-    """The effects of files by the flows of a version, for comparing. Raises: OSError, FlowsRefused, UnknownRecord."""
+def effects_of(files: Files, version: Version, world: World) -> tuple[list[Effect], int]:
+    """The effects of files by the flows of a version, for comparing, and how many things came in. Raises: OSError, FlowsRefused, UnknownRecord."""
     with offline(), tempfile.TemporaryDirectory(prefix="hub-simulate-") as folder:
         worked = _Worked(Path(folder), files, version, world, FIRST_ID)
         try:
-            return worked.effects()
+            return worked.effects(), len(worked.given)
         finally:
             worked.scratch.close()
 
