@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from hub.connect.rows import RowsError, read_rows
 from hub.workers.recorded import Stocked
 
-_SKU = ("sku", "reference", "référence", "code", "article")
-_TITLE = ("title", "titre", "name", "nom", "libellé", "designation", "désignation")
-_UNITS = ("quantity", "quantité", "quantite", "stock", "qty")
+#: what the columns may be called, without accents
+_SKU = ("sku", "reference", "code", "article")
+_TITLE = ("title", "titre", "name", "nom", "libelle", "designation")
+_UNITS = ("quantity", "quantite", "stock", "qty")
 
 
 class CatalogueError(Exception):
@@ -21,62 +22,27 @@ class CatalogueError(Exception):
 def read_catalogue(file: Path, location: str = "main") -> list[Stocked]:
     """Items of a table with a header row: `sku`, and `title` and `quantity` where it has them. Raises: CatalogueError,
     OSError."""
-    rows = _workbook(file) if file.suffix.lower() in (".xlsx", ".xlsm") else _csv(file)
-    header = [str(name or "").strip().lower() for name in next(rows, [])]
-    places = {kind: _column(header, names) for kind, names in (("sku", _SKU), ("title", _TITLE), ("units", _UNITS))}
-    if places["sku"] is None:
-        raise CatalogueError(
-            f"{file.name}:1: no column {' or '.join(_SKU[:2])} in {', '.join(header) or 'an empty row'}"
-        )
-    found: dict[str, Stocked] = {}
-    for number, row in enumerate(rows, 2):
-        cells = {kind: row[place] if place is not None and place < len(row) else None for kind, place in places.items()}
-        sku = _text(cells["sku"])
+    try:
+        records = read_rows(file.name, file.read_bytes())
+    except RowsError as error:
+        raise CatalogueError("\n".join([str(error), *error.problems])) from None
+    if not any(name in record for record in records for name in _SKU):
+        found = ", ".join(dict.fromkeys(name for record in records for name in record)) or "no row"
+        raise CatalogueError(f"{file.name}: no column {' or '.join(_SKU[:2])} with a value in it: there is {found}")
+    items: dict[str, Stocked] = {}
+    for record in records:
+        sku = str(_first(record, _SKU) or "")
         if sku:
-            units = _whole(cells["units"], f"{file.name}:{number}")
-            found[sku] = Stocked(sku, _text(cells["title"]) or sku, True, {location: units})
-    return list(found.values())
+            title, units = str(_first(record, _TITLE) or sku), _first(record, _UNITS)
+            items[sku] = Stocked(sku, title, True, {location: _whole(units, f"{file.name}: {sku}")})
+    return list(items.values())
 
 
-def _column(header: list[str], names: Iterable[str]) -> int | None:
-    return next((header.index(name) for name in names if name in header), None)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():  # a spreadsheet keeps whole numbers as fractions
-        value = int(value)
-    return "" if value is None else str(value).strip()
+def _first(record: dict[str, Any], names: Collection[str]) -> Any:
+    return next((record[name] for name in names if name in record), None)
 
 
 def _whole(value: Any, place: str) -> int:
-    text = _text(value)
-    if not text:
-        return 0
-    if not text.lstrip("-").isdigit():
-        raise CatalogueError(f"{place}: {text!r} is not a whole number of units")
-    return max(0, int(text))
-
-
-def _csv(file: Path) -> Iterator[list[Any]]:
-    text = file.read_text("utf-8-sig")
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    yield from csv.reader(text.splitlines(), delimiter=delimiter)
-
-
-def _workbook(file: Path) -> Iterator[list[Any]]:
-    import zipfile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = load_workbook(file, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError) as error:
-        raise CatalogueError(f"{file.name}: not a workbook: {error}") from None
-    try:
-        sheet = book.worksheets[0]
-        for row in sheet.iter_rows(values_only=True):
-            yield list(row)
-    finally:
-        book.close()
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise CatalogueError(f"{place}: {value} is not a whole number of units")
+    return max(0, value or 0)

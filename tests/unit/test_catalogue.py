@@ -45,9 +45,10 @@ def test_a_workbook(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("title,quantity\nMug,1\n", "no column sku"),
-        ("", "no column sku"),
-        ("sku,stock\nMUG-01,many\n", "items.csv:2: 'many' is not a whole number"),
+        ("title,quantity\nMug,1\n", "no column sku or reference with a value in it: there is title, quantity"),
+        ("", "is empty"),
+        ("sku,stock\nMUG-01,many\n", "items.csv: MUG-01: many is not a whole number"),
+        ("sku,stock\nMUG-01,1.5\n", "items.csv: MUG-01: 1.5 is not a whole number"),
     ],
 )
 def test_what_cannot_be_read_says_where(tmp_path: Path, text: str, message: str) -> None:
@@ -61,7 +62,7 @@ def test_what_cannot_be_read_says_where(tmp_path: Path, text: str, message: str)
 def test_a_text_that_is_called_a_workbook(tmp_path: Path) -> None:
     (tmp_path / "items.xlsx").write_text("sku\nMUG-01\n")
 
-    with pytest.raises(CatalogueError, match="not a workbook"):
+    with pytest.raises(CatalogueError, match="no XLSX file"):
         read_catalogue(tmp_path / "items.xlsx")
 
 
