@@ -17,8 +17,11 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "missing-key": ("a key that has to be there is missing", "the start of the file; of the block, inside a mapping"),
     "unknown-key": ("a key that is not known", "the key"),
     "flow-name": ("a name that is none, or that another flow has", "the value of `flow`"),
+    "description": ("`description` is no text", "its value"),
     "trigger": ("`on` is none of the triggers", "the value of `on`"),
     "unknown-event": ("an event that nothing announces", "the value of `event`"),
+    "schedule": ("a schedule that is none", "the value of `schedule`"),
+    "zone": ("a zone that is none", "the value of `zone`"),
     "order": ("`order` is neither `latest` nor `strict`", "its value"),
     "steps": ("a list of steps is none, or empty", "the list"),
     "step": ("a step is not one name with its settings", "the step"),
@@ -37,6 +40,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "reserved-key": ("a word of the language as a field of a target", "the key"),
     "mapping-missing": ("a mapping that there is not, for any connector at hand", "the name of the mapping"),
     "mapping-broken": ("a mapping that does not load", "the name of the mapping"),
+    "switch-cases": ("a `switch` without a case", "the value of `cases`"),
     "order-missing": ("`order.sync` without an order before it", "the settings of the step"),
     "core-event": ("an `emit` of an event of the core", "the value of `event`"),
     "unknown-operation": (
@@ -44,8 +48,26 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "the value of `operation`",
     ),
     "operation-state": ("`state` for an operation that takes a body", "the value of `state`"),
-    "role-several": ("a write to a role with several connections that names none", "the value of `role`"),
+    "role-several": (
+        "a write to or a read from a role with several connections that names none",
+        "the value of `role`",
+    ),
+    "fetch-record": ("a `fetch` of a record that the connector cannot read", "the value of `record`"),
+    "fetch-operation": (
+        "a `fetch` by an operation that the connector does not have, or that writes",
+        "the value of `operation`",
+    ),
+    "fetch-after-core": (
+        "a `fetch` behind a step that works on the books, or in one block with it, or in a flow that is called behind one",
+        "the settings of the `fetch`",
+    ),
     "call": ("`call` is no list of names", "its value"),
     "call-unknown": ("a flow that there is not, or that is not called", "the value of `flow`"),
+    "call-missing": (
+        "a flow is called without a name that it takes",
+        "the value of `with`; of `call`, where there is none",
+    ),
+    "call-extra": ("a flow is called with a name that it does not take", "the name"),
+    "call-returns": ("`as` for a flow that returns nothing", "the value of `as`"),
     "call-cycle": ("flows that call each other for ever", "the value of `flow`"),
 }

@@ -14,7 +14,7 @@ from hub.flows.triggers import CORE_EVENTS
 from hub.mapping.check import Scope as Types
 from hub.mapping.check import check_expression
 from hub.records.joins import join_all
-from hub.records.schema import ANY, OBJECT, TEXT, WHOLE, Kind, Type, choices, object_of, text
+from hub.records.schema import ANY, MONEY, OBJECT, TEXT, WHOLE, Kind, Type, choices, list_of, object_of, text
 from hub.records.structs import canonical, event_names
 
 if TYPE_CHECKING:
@@ -31,6 +31,19 @@ _EVENT = object_of({"name": TEXT, "subject": TEXT, "at": text("instant"), "day":
 CONNECTION = object_of({"id": WHOLE, "name": TEXT, "connector": TEXT})
 #: an item of a loop over connections
 CONNECTED = object_of({"id": WHOLE, "name": TEXT, "connector": TEXT, "settings": OBJECT})
+#: what `ledger.totals` gives
+_TOTALS = list_of(
+    object_of(
+        {
+            "account": TEXT,
+            "name": TEXT,
+            "vat_code": TEXT.or_null(),
+            "debit": MONEY,
+            "credit": MONEY,
+            "balance": MONEY,
+        }
+    )
+)
 _SCHEDULE = object_of({"at": text("instant"), "day": text("date"), "since": text("instant").or_null()})
 
 
@@ -173,10 +186,13 @@ def _type_made(view: FlowView, step: StepView) -> Type:
     """The type of what a step calls by its `as`."""
     if step.kind == "lookup":
         return TEXT if step.settings.get("required") is True else TEXT.or_null()
+    if step.kind == "ledger.totals":
+        return _TOTALS
     if step.kind == "fetch" and step.text("record") and step.text("role"):
         connectors = {info.connector for info in view.project.players(str(step.text("role")))}
         types = [view.project.schema(f"{name}.{step.text('record')}") for name in sorted(connectors)]
-        return join_all(types) if types else ANY
+        found = join_all(types) if types else ANY
+        return found if step.settings.get("required") is True else found.or_null()
     return ANY
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pydantic import ValidationError
 
 from hub.connect.manifest import Operation
 from hub.flows.context import ConnectionInfo
@@ -13,14 +14,14 @@ from hub.flows.lint.reads import Written
 from hub.flows.lint.rule import RULES, Rule
 from hub.flows.lint.scope import CLOCK, CLOCKS, Scope, sources_of
 from hub.flows.lint.view import FlowView, StepView
+from hub.flows.steps.deliver import Retry
 from hub.mapping import Problem
 from hub.records.schema import Kind
 
 #: retries beyond these are no limit: nobody waits for the answer any more
 MOST_ATTEMPTS = 100
-MOST_SECONDS = 30 * 86_400
-_DURATION = re.compile(r"(\d+)\s*([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+MOST_DAYS = 30
+_DAY_US = 86_400_000_000
 
 
 @RULES.in_flow(
@@ -136,8 +137,8 @@ def _operations(view: FlowView, role: str, name: str) -> Iterator[tuple[Connecti
 
 @RULES.in_flow(
     id="unbounded-retry",
-    finds=f"A `retry` of `deliver` without `attempts` and without `within`, or with more than {MOST_ATTEMPTS} attempts or more than "
-    f"{MOST_SECONDS // 86_400} days and nothing else that ends it sooner.",
+    finds=f"A `retry` of `deliver` that allows more than {MOST_ATTEMPTS} attempts or more than {MOST_DAYS} days, and nothing else that "
+    "ends it sooner.",
     place="the name `retry`",
     why="A system that is gone for good is asked for ever, and the write that it holds is never brought to a person.",
     mend='Say when to give up: `retry: {attempts: 20, within: "2d"}`. Then it becomes a question.',
@@ -158,14 +159,12 @@ def unbounded_retry(rule: Rule, view: FlowView) -> Iterator[Problem]:
 
 
 def _bounded(retry: Mapping[str, Any]) -> bool:
-    attempts, within = retry.get("attempts"), retry.get("within")
-    if isinstance(attempts, int) and attempts <= MOST_ATTEMPTS:
+    try:
+        patience = Retry.model_validate(retry).patience
+    except ValidationError:  # said by the step itself
         return True
-    if not isinstance(within, str):
-        return False
-    parts = _DURATION.findall(within)
-    # what cannot be read is said by the step itself
-    return not parts or sum(int(number) * _SECONDS[unit] for number, unit in parts) <= MOST_SECONDS
+    enough = patience.attempts is not None and patience.attempts <= MOST_ATTEMPTS
+    return enough or (patience.within_us is not None and patience.within_us <= MOST_DAYS * _DAY_US)
 
 
 @RULES.in_project(
