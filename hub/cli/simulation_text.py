@@ -36,7 +36,7 @@ def text(made: Simulation) -> Iterator[str]:
     )
     yield from _part("Deliveries that would be sent", (line for d in found["deliveries"] for line in _delivery(d)))
     yield from _part("Questions", (line for q in found["questions"] for line in _question(q)))
-    yield from _part("Would be read from the shop", (f"{r['record']} {r['record_id']}" for r in made.reads))
+    yield from _part("Would be read first", (f"{r['record']} {r['record_id']}" for r in made.reads))
 
 
 def _part(title: str, lines: Iterator[str]) -> Iterator[str]:

@@ -52,7 +52,7 @@ class Effect:
 def effects(
     connection: Connection, connections: Mapping[int, str], asked: Collection[tuple[int, str, str]]
 ) -> list[Effect]:
-    """All effects of a scratch hub, in order. `connections`: names by id; `asked`: records that it wanted to read."""
+    """All effects of a scratch hub, in order. `connections`: names by id; `asked`: what it wanted to read."""
     found = look(connection, MERCHANT_ID)
     names = _Names(connection, found, connections)
     made = [
@@ -60,8 +60,8 @@ def effects(
         for kind, item, about, name in _named(found, names)
     ]
     made += [
-        Effect(ELSEWHERE, "reads", f"{connections.get(owner, '?')}: {record} {record_id}", "{}")
-        for owner, record, record_id in asked
+        Effect(ELSEWHERE, "reads", f"{connections.get(owner, '?')}: {what} {names.plain(ELSEWHERE, which)}", "{}")
+        for owner, what, which in asked
     ]
     return sorted(made)
 

@@ -19,14 +19,12 @@ from hub.core.sales.tables import ITEM_ALIAS, SALES_ORDER
 from hub.core.stock.tables import ITEM, LOCATION, MOVE, RESERVATION, STOCK_LEVEL
 from hub.db.tables import Merchant
 from hub.db.types import instant_text
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
-#: kinds of events whose record was read from the system
-_READ = ("read", "poll", "backfill")
 #: events of the core are raised again by what is replayed
 _CORE = "core"
 _COLUMNS = "seq connection_id kind topic record record_id ordering_key stamp content_type received_at".split()
@@ -72,7 +70,7 @@ class World:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One event of an inbox. `content` is what the read of its record answered."""
+    """One event of an inbox. `content` is what the read of its record answered, `fetched` what its flows read."""
 
     seq: int
     connection_id: int | None
@@ -86,6 +84,7 @@ class Recorded:
     received_at: int
     body: bytes | None
     content: bytes | None
+    fetched: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -236,12 +235,14 @@ def _unread(asker: sa.Alias) -> sa.ColumnElement[bool]:
     """It is due to be read, or was given up: what asked for it is still there, so that nothing was erased."""
     due = _INBOX.c.state.in_(("fetch", "retry"))
     asked = sa.or_(asker.c.body.is_not(None), asker.c.reads.is_not(None))
-    return sa.or_(due, sa.and_(_INBOX.c.kind.in_(_READ), _INBOX.c.body.is_(None), sa.func.coalesce(asked, sa.false())))
+    return sa.or_(
+        due, sa.and_(_INBOX.c.kind.in_(READ_KINDS), _INBOX.c.body.is_(None), sa.func.coalesce(asked, sa.false()))
+    )
 
 
 def _whole() -> sa.ColumnElement[bool]:
     """What was received is still there."""
-    read = _INBOX.c.kind.in_(_READ)
+    read = _INBOX.c.kind.in_(READ_KINDS)
     return sa.or_(sa.and_(read, _INBOX.c.reads.is_not(None)), sa.and_(sa.not_(read), _INBOX.c.body.is_not(None)))
 
 
@@ -249,7 +250,7 @@ def events(url: str, chosen: Window, *, merchant_id: int = 1, batch: int = 50) -
     """The events of a window in the order in which they came, some at a time. Raises: HomeError."""
     columns = [_INBOX.c[name] for name in _COLUMNS]
     statement = (
-        sa.select(*columns, _INBOX.c.body, _INBOX.c.reads.label("content"))
+        sa.select(*columns, _INBOX.c.body, _INBOX.c.reads.label("content"), _INBOX.c.fetched)
         .where(
             _INBOX.c.merchant_id == merchant_id,
             _INBOX.c.received_at >= chosen.since,

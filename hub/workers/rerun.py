@@ -19,6 +19,7 @@ from hub.core.sales.tables import SALES_ORDER
 from hub.inbox.receive import Received
 from hub.mapping import Problem
 from hub.workers.effects import FIRST_ID, Effect, effects
+from hub.workers.kept_reads import Asked, KeptReads, Translate, asked
 from hub.workers.offline import offline
 from hub.workers.recorded import Connected, Recorded, Window, World, events, orders_named
 from hub.workers.scratch import MERCHANT_ID, Scratch
@@ -132,7 +133,8 @@ class Again:
         #: what does not load does not run, in the hub as well as here
         self.problems = self.scratch.hub.problems
         self._count = 0
-        self.asked: set[tuple[int, str, str]] = set()
+        self._unread: set[Asked] = set()
+        self._kept = KeptReads(url, self.scratch, self._ids, self._translated)
 
     def work(self, some: Sequence[Recorded]) -> None:
         """Receives some events and works them, as they came."""
@@ -141,13 +143,21 @@ class Again:
             return
         self.now = max(self.now, *(event.received_at for event in here))
         self._count += len(here)
-        self.scratch.receive_all([(self._received(event), event.content) for event in self._referring(here)])
+        seqs = self.scratch.receive_all([(self._received(event), event.content) for event in self._referring(here)])
+        for seq, event in zip(seqs, here, strict=True):
+            self._kept.keep(seq, event.fetched)
         while True:
             self.scratch.work()
-            asked = self.scratch.unread()
-            self.asked.update(asked)
-            if not asked:
+            answered = self._kept.answer()
+            unread = self.scratch.unread()
+            self._unread.update(unread)
+            if not answered and not unread:
                 return
+
+    @property
+    def asked(self) -> set[Asked]:
+        """What would be read now: records, and what flows ask for that the hub has no answer to."""
+        return self._unread | {asked(fetch) for event in self.scratch.asking() for fetch in event.reads}
 
     def _received(self, event: Recorded) -> Received:
         key, connection_id = event.ordering_key, None
@@ -170,7 +180,14 @@ class Again:
 
     def _referring(self, some: Sequence[Recorded]) -> Iterator[Recorded]:
         """Events with the references of our orders as they are here: a warehouse sends back what it was given."""
-        texts = [text for event in some for text in (event.body, event.content) if text is not None]
+        translated = self._translated(
+            [text for event in some for text in (event.body, event.content) if text is not None]
+        )
+        for event in some:
+            yield replace(event, body=translated(event.body), content=translated(event.content))
+
+    def _translated(self, texts: Sequence[bytes]) -> Translate:
+        """Gives texts with the references that our orders have here."""
         refs = sorted({found.decode() for text in texts for found in _ORDER_REF.findall(text)})
         known = orders_named(self._url, refs) if refs else {}
         there = {ref: self._order(*order) for ref, order in known.items()}
@@ -180,8 +197,7 @@ class Again:
                 return text
             return _ORDER_REF.sub(lambda found: there.get(found[0].decode(), found[0]), text)
 
-        for event in some:
-            yield replace(event, body=translated(event.body), content=translated(event.content))
+        return translated
 
     def _order(self, connection_id: int, external_id: str) -> bytes:
         """The reference here of an order that the hub knows; one that nobody has where it was not worked here."""

@@ -29,10 +29,11 @@ from hub.db.engine import Database
 from hub.db.tables import IdCounter, Merchant
 from hub.flows.batch import WRITE_ORDER
 from hub.flows.context import ConnectionInfo
+from hub.inbox import fetches
 from hub.inbox.arrivals import from_poll, from_webhook
 from hub.inbox.questions import raise_question
 from hub.inbox.receive import Received, insert_events
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 from hub.workers.hub import Hub
 from hub.workers.recorded import Stocked
 
@@ -42,6 +43,8 @@ _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 MERCHANT_ID = 1
 _LANES = 64
+#: an event whose record is to be read before anything else
+_LACKS_RECORD = sa.and_(_INBOX.c.kind.in_(READ_KINDS), _INBOX.c.reads.is_(None))
 
 
 class ScratchFile:
@@ -94,8 +97,23 @@ def _migrated() -> bytes:
         migrate.upgrade(f"sqlite:///{file}")
         return file.read_bytes()
 
-    def notice(self) -> None:
-        """Nobody else changes what runs here, and a database that is put back is no change."""
+
+@dataclass(frozen=True)
+class Asking:
+    """An event that waits for what its flows read. `record` and `record_id` of an event of the core are the flow that
+    answers it, and its subject."""
+
+    seq: int
+    kind: str
+    topic: str
+    record: str
+    record_id: str
+    fetched: bytes
+
+    @property
+    def reads(self) -> list[fetches.Fetch]:
+        """What is to be read."""
+        return fetches.pending(self.fetched)
 
 
 class Scratch:
@@ -268,31 +286,46 @@ class Scratch:
                 connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
         return seq
 
-    def receive_all(self, events: Sequence[tuple[Received, bytes | None]]) -> None:
-        """Stores events at once, none of them a repeat; each with what the read of its record answered, where it was read."""
+    def receive_all(self, events: Sequence[tuple[Received, bytes | None]]) -> list[int]:
+        """Stores events at once, none of them a repeat; each with what the read of its record answered, where it was read.
+        Returns their numbers."""
         with self.database.write(first=True) as connection:
             insert_events(connection, [event for event, _ in events], self.clock())
-            if not any(content is not None for _, content in events):
-                return
             newest = sa.select(_INBOX.c.seq).order_by(_INBOX.c.seq.desc()).limit(len(events))
             seqs = sorted(connection.execute(newest).scalars())
             for seq, (_, content) in zip(seqs, events, strict=True):
                 if content is not None:
                     values = {"reads": content, "state": "ready"}
                     connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
+        return seqs
 
     def unread(self) -> list[tuple[int, str, str]]:
-        """Gives up the reads that are due, and says which they were: (connection id, kind of record, id)."""
-        with self.database.write() as connection:
-            rows = connection.execute(
-                sa.select(_INBOX.c.seq, _INBOX.c.connection_id, _INBOX.c.record, _INBOX.c.record_id)
-                .where(sa.text("inbox.state = 'fetch'"), _INBOX.c.merchant_id == MERCHANT_ID)
-                .order_by(_INBOX.c.seq)
-            ).all()
-            if rows:
+        """Gives up the reads of records that are due, and says which they were: (connection id, kind of record, id)."""
+        due = self._waiting(_LACKS_RECORD)
+        if due:
+            with self.database.write() as connection:
                 values = {"state": "done", "outcome": "not read", "finished_at": self.clock()}
-                connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in rows])).values(values))
-        return [(row.connection_id, row.record, row.record_id) for row in rows]
+                connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in due])).values(values))
+        return [(row.connection_id, row.record, row.record_id) for row in due]
+
+    def asking(self) -> list[Asking]:
+        """The events that wait for what their flows read."""
+        columns = Asking.__dataclass_fields__
+        return [Asking(*(getattr(row, name) for name in columns)) for row in self._waiting(sa.not_(_LACKS_RECORD))]
+
+    def _waiting(self, which: sa.ColumnElement[bool]) -> Sequence[Any]:
+        of_merchant = _INBOX.c.merchant_id == MERCHANT_ID
+        with self.database.read() as connection:
+            statement = _INBOX.select().where(sa.text("inbox.state = 'fetch'"), of_merchant, which)
+            return connection.execute(statement.order_by(_INBOX.c.seq)).all()
+
+    def tell(self, asking: Asking, answers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Gives an event what was answered to its reads, by their keys, as a fetch worker does. It waits on for the rest."""
+        text = fetches.answered(asking.fetched, answers)
+        state = "fetch" if fetches.pending(text) else "ready"
+        with self.database.write() as connection:
+            values = {"fetched": text, "state": state, "claims": 0}
+            connection.execute(_INBOX.update().where(_INBOX.c.seq == asking.seq).values(values))
 
     def park(self, event: Received, kind: str, reason: str, details: Mapping[str, Any]) -> int:
         """Keeps an event that nothing could be made of, with its question."""

@@ -18,6 +18,7 @@ from hub.inbox.tables import Inbox
 from hub.records.money import Money, total
 from hub.workers.catalogue import read_catalogue
 from hub.workers.effects import FIRST_ID, Effect, effects
+from hub.workers.kept_reads import Asked, asked
 from hub.workers.offline import offline
 from hub.workers.order_columns import ColumnsError
 from hub.workers.order_export import read_export
@@ -54,7 +55,7 @@ class Simulation:
     flows: list[str]
     events: list[Item] = field(default_factory=list)
     outcome: Outcome = field(default_factory=dict)
-    #: records that the hub would read from a system now
+    #: records that the hub would read from a system first, and operations by which flows would, with their bodies
     reads: list[Item] = field(default_factory=list)
     #: of CSV files: what a merchant reads before he commits
     export: Item | None = None
@@ -171,8 +172,7 @@ def simulated(version: Version, world: World, url: str, chosen: Window) -> Simul
             for some in events(url, chosen):
                 again.work(some)
             made = Simulation(instant_text(again.now), again.flows)
-            _collect(again.scratch, made, [], [])
-            made.reads = [{"record": record, "record_id": record_id} for _, record, record_id in sorted(again.asked)]
+            _collect(again.scratch, made, [], [], sorted(again.asked))
             return made
         finally:
             again.scratch.close()
@@ -225,6 +225,9 @@ class _Worked:
                 raise FlowsRefused(self.scratch.hub.problems)
             self.seqs = [_receive(self.scratch, each) for each in self.given]
             self.scratch.work()
+            #: what would be read before anything else
+            self.asked = self.scratch.unread()
+            self.asked += [asked(fetch) for event in self.scratch.asking() for fetch in event.reads]
         except BaseException:
             self.scratch.close()
             raise
@@ -232,16 +235,15 @@ class _Worked:
     def simulation(self) -> Simulation:
         """All that came of it."""
         made = Simulation(instant_text(self.now), sorted(flow.name for flow in self.active.flows))
-        _collect(self.scratch, made, self.given, self.seqs)
+        _collect(self.scratch, made, self.given, self.seqs, self.asked)
         if self.exports:
             made.export = report(self.exports, made.outcome)
         return made
 
     def effects(self) -> list[Effect]:
         """What came of it, by natural names."""
-        asked = set(self.scratch.unread())
         with self.scratch.database.read() as connection:
-            return effects(connection, self.names, asked)
+            return effects(connection, self.names, set(self.asked))
 
 
 def _manual_names(homes: Sequence[Path]) -> list[str]:
@@ -275,7 +277,13 @@ def _receive(scratch: Scratch, given: Given) -> int | None:
     return scratch.receive(scratch.webhook(info, given.topic, given.raw))
 
 
-def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: Sequence[int | None]) -> None:
+def _collect(
+    scratch: Scratch,
+    made: Simulation,
+    given: Sequence[Given],
+    seqs: Sequence[int | None],
+    reads: Sequence[Asked],
+) -> None:
     with scratch.database.read() as connection:
         made.outcome = look(connection, MERCHANT_ID)
         rows = {
@@ -295,7 +303,7 @@ def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: S
             made.events.append({"file": name, "topic": each.topic, "state": "repeat", "outcome": "was here already"})
             continue
         files[seq] = name
-        row = rows.pop(seq)
+        row = rows[seq]
         stopped = next((run["reason"] for run in runs if run["event"] == seq and run["state"] == "stopped"), None)
         made.events.append(
             {
@@ -307,7 +315,7 @@ def _collect(scratch: Scratch, made: Simulation, given: Sequence[Given], seqs: S
                 "outcome": stopped or _named(row.outcome, names),
             }
         )
-    made.reads = [{"record": row.record, "record_id": row.record_id} for _, row in sorted(rows.items())]
+    made.reads = [{"record": what, "record_id": which} for _, what, which in dict.fromkeys(reads)]
     for question in made.outcome["questions"]:
         question["file"] = files.get(question["event"])
     made.outcome["deliveries"] = _deliveries(made.outcome["deliveries"])
