@@ -22,7 +22,9 @@ def flow(
     name: Annotated[str, typer.Argument(help="Its name; that of a shipped flow gives a copy to change.")],
     on: Annotated[
         str | None,
-        typer.Option(help="What starts it: ROLE.RECORD (shop.order), an event (invoice.issued) or manual:NAME."),
+        typer.Option(
+            help="What starts it: ROLE.RECORD (shop.order), an event (invoice.issued), manual:NAME or schedule."
+        ),
     ] = None,
     home: Home = None,
 ) -> None:

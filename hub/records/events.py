@@ -1,6 +1,8 @@
-"""What the core's events carry, where it is more than one document: payments, orders for the warehouse, shipments.
+"""What the core's events carry, where it is more than one document: payments, orders for the warehouse, shipments,
+confirmed deliveries.
 
-What the core announces fits these structs; `tests/unit/core/sales/test_records.py` holds it to that.
+What the core announces fits these structs; `tests/unit/core/sales/test_records.py` holds it to that, and
+`tests/integration/flows/test_fetches.py` what the outbox does.
 """
 
 from __future__ import annotations
@@ -149,6 +151,18 @@ class ShipmentEvent(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
     lines: list[ShippedLine]
 
 
+class ConfirmedDelivery(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What `delivery.confirmed` carries. `external_id` is what the system calls what was written, where it says so;
+    `ordering_key` is that of the deliveries it went out with."""
+
+    id: str
+    operation: str
+    key: str
+    external_id: str | None
+    connection_id: int
+    ordering_key: str
+
+
 #: what each core event carries, by its name
 EVENTS: MappingProxyType[str, type[msgspec.Struct]] = MappingProxyType(
     {
@@ -160,5 +174,6 @@ EVENTS: MappingProxyType[str, type[msgspec.Struct]] = MappingProxyType(
         "order.cancelled": CancelledOrder,
         "shipment.recorded": ShipmentEvent,
         "stock.changed": StockLevel,
+        "delivery.confirmed": ConfirmedDelivery,
     }
 )

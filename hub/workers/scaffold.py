@@ -37,6 +37,8 @@ _NEUTRAL: Mapping[Kind, str] = {
     Kind.BOOL: "false",
     Kind.LIST: "[]",
 }
+#: stands where a flow runs for all that starts it
+_NO_WHEN = "# when: an expression             # where it does not hold, nothing runs and nothing is kept"
 
 
 class ScaffoldRefused(Exception):
@@ -72,7 +74,7 @@ def example() -> Files:
 
 def flow(home: Path, name: str, on: str | None) -> Files:
     """A flow with its test: a copy of the shipped one of this name, else one that answers `on`: `role.record`, an event of
-    the core, or `manual:NAME`. Raises: ScaffoldRefused."""
+    the core, `manual:NAME` or `schedule`. Raises: ScaffoldRefused."""
     if not _FLOW_NAME.fullmatch(name):
         raise ScaffoldRefused(f"{name!r} is no name of a flow: small letters and digits, with single hyphens between")
     ready = shipped("flows") / f"{name}.yaml"
@@ -180,6 +182,9 @@ def _answering(name: str, on: str, registry: Registry) -> dict[str, str]:
         given = [f"{{manual: {manual}, record: {{id: 1}}}}"]
         more = {"key": "text(record.id)", "text": "'For ' + text(record.id)", "given": given}
         trigger = f"{{manual: {manual}}}"
+    elif on == "schedule":
+        more = {"key": "record.day", "text": "'For ' + record.day", "given": [f"{{schedule: {name}}}"]}
+        trigger = '{schedule: "0 7 * * 1-5"}'
     else:
         role, _, record = on.partition(".")
         connector = _player(registry, role, record, on, events)
@@ -196,6 +201,7 @@ def _answering(name: str, on: str, registry: Registry) -> dict[str, str]:
         "name": name,
         "title": name.replace("-", " "),
         "on": trigger,
+        "when": f"when: {more['when']}" if "when" in more else _NO_WHEN,
         # flows that write the same operation must not name two writes alike
         "key": f"'{name}:' + {more['key']}",
         "text": more["text"],
@@ -219,7 +225,7 @@ def _player(registry: Registry, role: str, record: str, on: str, events: Collect
             known |= {f"{played}.{name}" for played in manifest.roles for name in _records(manifest)}
             if role in manifest.roles and record in _records(manifest):
                 return str(each.name)
-    choices = sorted({*known, *events, "manual:NAME"})
+    choices = sorted({*known, *events, "manual:NAME", "schedule"})
     near = difflib.get_close_matches(on, choices, n=1)
     hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(choices)}"
     raise ScaffoldRefused(f"nothing starts a flow by {on!r}", [hint])

@@ -13,6 +13,8 @@ from hub.connect.tables import RoleBinding
 from hub.core.stock.tables import ITEM
 from hub.flows.tables import Run
 from hub.inbox.tables import Inbox
+from hub.records.schema import fits
+from hub.records.structs import canonical
 from hub.workers.admin import events, questions
 
 RUN = Run.__table__  # type: ignore[attr-defined]
@@ -349,6 +351,9 @@ def test_a_confirmed_delivery_is_told_to_the_flows_that_answer_it_once(lab: Lab)
     [delivery] = lab.deliveries()
     assert (told.kind, told.topic, told.record, told.parent_seq) == ("core", "delivery.confirmed", "sent", came.seq)
     assert told.record_id == delivery.ordering_key
+    type_ = canonical("delivery.confirmed")
+    assert type_ is not None
+    assert fits(json.loads(told.body)["record"], type_) == []
 
 
 def test_nobody_is_told_of_a_delivery_where_no_flow_asks(lab: Lab) -> None:
