@@ -21,7 +21,7 @@ from hub.core.stock.tables import ITEM, LOCATION, MOVE, RESERVATION
 from hub.db.types import instant_text
 from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
-from hub.inbox.tables import Inbox
+from hub.inbox.tables import READ_KINDS, Inbox
 from hub.outbox.plan import DELIVERY
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.outcome import Outcome, look
@@ -30,7 +30,6 @@ _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
-READ_KINDS = ("read", "poll", "backfill")
 _ORDER = re.compile(r"\border[: ](\d+)")
 
 
@@ -49,6 +48,8 @@ class Captured:
     last: bool
     #: events that read what was no longer there: in a test nothing is asked for then
     gone: list[int]
+    #: whether flows read from systems: a test asks its sandboxes
+    fetched: bool
 
 
 def event_of_run(connection: Connection, merchant_id: int, run_id: int) -> int:
@@ -64,14 +65,16 @@ def event_of_run(connection: Connection, merchant_id: int, run_id: int) -> int:
 def capture(connection: Connection, registry: Registry, merchant_id: int, seq: int) -> Captured:
     """Everything about an event and those before it that its orders depend on. Raises: NotThere; AdminError where a body was
     erased, an event is not worked yet, or a person's answer is part of what came of it."""
+    seq = _first(connection, merchant_id, seq)
     events, orders, later = _events(connection, merchant_id, seq)
-    _check(connection, merchant_id, events)
+    followed = _followed(connection, merchant_id, [event.seq for event in events])
+    _check(connection, merchant_id, [*events, *followed])
     gone = [event.seq for event in events if event.kind in READ_KINDS and content_of(event) is None]
     events = [event for event in events if event.seq not in gone]
     if seq in gone or not events:
         raise AdminError(f"event {seq} found nothing in its system, so that there is nothing to give to a test")
-    seqs = [event.seq for event in events]
-    until = max(event.finished_at for event in events)
+    seqs = [event.seq for event in (*events, *followed)]
+    until = max(event.finished_at for event in (*events, *followed))
     runs = connection.execute(
         sa.select(_RUN.c.flow)
         .where(
@@ -92,7 +95,35 @@ def capture(connection: Connection, registry: Registry, merchant_id: int, seq: i
         _outcome(connection, merchant_id, seqs, orders, until),
         not later,
         gone,
+        any(event.fetched is not None for event in (*events, *followed)),
     )
+
+
+def _first(connection: Connection, merchant_id: int, seq: int) -> int:
+    """The event that came in from outside, of one of the core that flows answered after its transaction."""
+    while True:
+        row = connection.execute(
+            sa.select(_INBOX.c.kind, _INBOX.c.parent_seq).where(
+                _INBOX.c.merchant_id == merchant_id, _INBOX.c.seq == seq
+            )
+        ).one_or_none()
+        if row is None or row.kind != "core" or row.parent_seq is None:
+            return seq
+        seq = row.parent_seq
+
+
+def _followed(connection: Connection, merchant_id: int, seqs: Collection[int]) -> list[Any]:
+    """The events of the core that followed, and those that followed them: a test causes them anew."""
+    found: list[Any] = []
+    while seqs:
+        rows = connection.execute(
+            sa.select(_INBOX)
+            .where(_INBOX.c.merchant_id == merchant_id, _INBOX.c.kind == "core", _INBOX.c.parent_seq.in_(sorted(seqs)))
+            .order_by(_INBOX.c.seq)
+        ).all()
+        found += rows
+        seqs = [row.seq for row in rows]
+    return found
 
 
 def _events(connection: Connection, merchant_id: int, seq: int) -> tuple[list[Any], set[int], bool]:
@@ -112,7 +143,7 @@ def _events(connection: Connection, merchant_id: int, seq: int) -> tuple[list[An
             )
             .order_by(_INBOX.c.seq)
         ).all()
-        if target.kind == "manual":
+        if target.kind in ("manual", "schedule"):
             rows = [row for row in rows if row.seq == seq or row.ordering_key != target.ordering_key]
         finished = target.finished_at or 0
         chosen = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from world import World, world
 from hub.cli.capture import command
 from hub.connect import payload
 from hub.connect.registry import shipped
+from hub.core.sales.release import order_ref
+from hub.db.types import instant_us, now_us
 from hub.inbox.arrivals import from_webhook
 from hub.inbox.tables import Inbox
 from hub.workers.admin import events
@@ -24,6 +28,7 @@ from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.capture import Made, capture_test
 from hub.workers.captured import event_of_run
 from hub.workers.flowtest import run_file
+from hub.workers.hub import Hub
 from hub.workers.personal import Pseudonyms
 
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
@@ -33,11 +38,24 @@ ITEMS = [
 ]
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Any:
-    with world(tmp_path, ITEMS) as made:
+@contextmanager
+def stocked(folder: Path, **options: Any) -> Iterator[World]:
+    """A world with the items in stock."""
+    with world(folder, ITEMS, **options) as made:
         events.trigger(made.hub, "items", [{key: each[key] for key in ("sku", "title", "quantity")} for each in ITEMS])
         made.hub.run_until_idle()
+        yield made
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Any:
+    with stocked(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def house_on_postgres(tmp_path: Path, postgres_url: str) -> Any:
+    with stocked(tmp_path, url=postgres_url) as made:
         yield made
 
 
@@ -47,12 +65,12 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def webhook(w: World, topic: str, body: bytes) -> int:
+def webhook(w: World, topic: str, body: bytes, role: str = "shop") -> int:
     """A webhook that comes in and is worked; its number."""
-    info = next(iter(w.hub.active(1).settings.roles.of("shop")))
+    info = next(iter(w.hub.active(1).settings.roles.of(role)))
     where = {"merchant_id": 1, "connection_id": info.id, "lanes": 64, "settings": info.settings}
     event = from_webhook(
-        w.registry.get("shopify"), body, topic=topic, headers={"content-type": "application/json"}, **where
+        w.registry.get(info.connector), body, topic=topic, headers={"content-type": "application/json"}, **where
     )
     w.hub.intake.receive([event])
     w.hub.run_until_idle()
@@ -268,3 +286,94 @@ def test_the_command_says_what_it_wrote(house: World, home: Path, monkeypatch: p
     assert f"{home / 'flows' / 'mine.test.yaml'}: 1 events, passes" in shown.stdout
     assert "not compared: invoice.create: " in shown.stdout
     assert all(case.passed for case in run_file(home / "flows" / "mine.test.yaml").cases)
+
+
+ASKS = (
+    "flow: asks\non: {event: invoice.issued}\nallow: {ladder-none: it is a test}\nsteps:\n"
+    "  - fetch: {role: shop, record: order, id: \"'1'\", as: found}\n"
+    "  - deliver: {role: mail, operation: message.send, key: \"'asks:' + invoice.number\", body: \"{'to': ['team@example.org'], "
+    "'subject': 'Asked', 'text': default(found.name, 'nobody knows it')}\"}\n"
+)
+DAILY = (
+    "flow: daily\non: {schedule: 0 7 * * *}\nallow: {ladder-none: it is a test}\nsteps:\n"
+    "  - deliver: {role: mail, operation: message.send, key: record.day, body: \"{'to': ['team@example.org'], 'subject': record.day, "
+    "'text': 'Good morning'}\"}\n"
+)
+
+
+@contextmanager
+def with_flow(w: World, home: Path, name: str, text: str, clock: Callable[[], int] = now_us) -> Iterator[None]:
+    """The hub of a world with one flow more."""
+    (home / "flows" / f"{name}.yaml").write_text(text, "utf-8")
+    before = w.hub
+    w.hub = Hub(w.database, w.vault, w.registry, homes=[home], clock=clock)
+    try:
+        assert [str(problem) for problem in w.hub.problems] == []
+        yield
+    finally:
+        w.hub.stop()
+        w.hub = before
+
+
+def newest(w: World, kind: str) -> int:
+    with w.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.max(INBOX.c.seq)).where(INBOX.c.kind == kind)).scalar_one())
+
+
+def test_what_a_flow_of_the_core_did_after_its_event_is_captured_with_the_event_behind_it(
+    house: World, home: Path
+) -> None:
+    with with_flow(house, home, "asks", ASKS):
+        webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
+    seq = newest(house, "core")
+
+    made = capture(house, seq, home)
+
+    text = made.file.read_text("utf-8")
+    assert "webhook: orders/paid" in text
+    assert text.count("message.send") == 2, "the mail of the invoice, and that of the flow that read"
+    assert all(case.passed for case in run_file(made.file).cases)
+
+
+def test_a_scheduled_run_is_captured_as_a_tick_of_its_flow(house: World, home: Path) -> None:
+    at = [instant_us("2026-11-24T06:30:00+01:00")]
+    with with_flow(house, home, "daily", DAILY, lambda: at[0]):
+        house.hub.scheduler.tick()
+        at[0] += 3_600_000_000
+        house.hub.run_until_idle()
+
+        made = capture(house, newest(house, "schedule"), home)
+
+    text = made.file.read_text("utf-8")
+    assert "- {schedule: daily}" in text
+    assert "subject: 2026-11-24" in text or 'subject: "2026-11-24"' in text
+    assert all(case.passed for case in run_file(made.file).cases)
+
+
+def test_a_shipment_that_names_an_order_as_the_hub_does_is_refused_with_the_way_to_do_it(
+    house: World, home: Path
+) -> None:
+    webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
+    with house.database.read() as connection:
+        order_id = connection.execute(sa.text("SELECT id FROM sales_order")).scalar_one()
+    ref = order_ref(order_id)
+    at = "2026-11-24T12:00:00Z"
+    shipment = {
+        "id": 991, "reference_id": ref, "status": "Completed", "last_update_at": at, "actual_fulfillment_date": at,
+        "tracking": {"carrier": "Colissimo", "tracking_number": "6A1", "tracking_url": "https://example.org/6A"},
+        "products": [{"reference_id": "MUG-01", "sku": "MUG-01", "inventory_items": [{"quantity": 1}]}],
+    }  # fmt: skip
+    seq = webhook(house, "order.shipped", json.dumps(shipment).encode(), role="warehouse")
+
+    with pytest.raises(AdminError, match=f"names order #1001 by {ref}, as the hub does"):
+        capture(house, seq, home)
+    assert list((home / "flows").iterdir()) == []
+
+
+def test_a_hub_on_postgresql_is_captured_alike(house_on_postgres: World, home: Path) -> None:
+    with with_flow(house_on_postgres, home, "asks", ASKS):
+        webhook(house_on_postgres, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
+
+    made = capture(house_on_postgres, newest(house_on_postgres, "core"), home)
+
+    assert all(case.passed for case in run_file(made.file).cases)
