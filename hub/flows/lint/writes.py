@@ -171,7 +171,7 @@ def _bounded(retry: Mapping[str, Any]) -> bool:
     id="duplicate-write",
     finds="Two `deliver` steps with the same role, operation, connection and key, in one flow or in flows of the same trigger, that "
     "can both run: not in two branches of one choice, nor in flows that each have a `when` of their own.",
-    place="the expression of `key` of the later one, by the file's name and the place in it",
+    place="the expression of `key` of the later one, by the file's name and the place in it; a file that was not given comes first",
     why="The second is left out if it is equal, and else becomes a question for every record: one of the two never arrives.",
     mend="Keep one of them, or give each write a key of its own: `'reminder:' + invoice.number`.",
     example="""\
@@ -185,7 +185,7 @@ steps:
 )
 def duplicate_write(rule: Rule, project: Any) -> Iterator[Problem]:
     seen: dict[tuple[str, ...], list[tuple[FlowView, StepView]]] = {}
-    for view in sorted(project.views, key=lambda each: each.document.file):
+    for view in sorted(project.views, key=lambda each: (project.speaks_of(each.document.file), each.document.file)):
         for step in view.of_kind("deliver"):
             key = view.expression(step, "key")
             if key is None or step.scope is None or not view.trigger_key:
