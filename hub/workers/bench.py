@@ -16,6 +16,8 @@ from hub.connect import links, payload, reads
 from hub.connect.errors import ConnectError
 from hub.connect.registry import Registry, shipped
 from hub.connect.tables import PollCursor
+from hub.core.sales.release import order_ref
+from hub.core.sales.tables import SALES_ORDER
 from hub.db.types import instant_text
 from hub.flows.tables import FlowSchedule
 from hub.inbox import fetches
@@ -25,6 +27,7 @@ from hub.outbox.plan import DELIVERY
 from hub.workers.admin.connections import adopt_stock
 from hub.workers.admin.errors import AdminError
 from hub.workers.expectation import Difference, compare
+from hub.workers.orderrefs import translated
 from hub.workers.outcome import Outcome, look
 from hub.workers.payloads import read_files
 from hub.workers.reading import answer
@@ -248,8 +251,21 @@ class Bench:
 
     def _body(self, given: Mapping[str, Any]) -> bytes:
         if "file" in given:
-            return (self.tests.file.parent / str(given["file"])).read_bytes()
-        return payload.encode(given.get("body", {}))
+            return self._referring(given, (self.tests.file.parent / str(given["file"])).read_bytes())
+        return self._referring(given, payload.encode(given.get("body", {})))
+
+    def _referring(self, given: Mapping[str, Any], text: bytes) -> bytes:
+        """A text with the references that this hub gave to the orders that `refs` names."""
+        there: dict[str, str] = {}
+        for ref, name in given.get("refs", {}).items():
+            with self.scratch.database.read() as connection:
+                ids = connection.execute(sa.select(SALES_ORDER.c.id).where(SALES_ORDER.c.name == name)).scalars().all()
+            if len(ids) != 1:
+                raise SandboxRefused(
+                    f"`refs` names {name}, and {len(ids) or 'no'} orders of that name are there by then"
+                )
+            there[ref] = order_ref(ids[0])
+        return translated(text, there)
 
     def _read(self, given: Mapping[str, Any]) -> None:
         """A record as the system has it now: it comes in like one that a poll found, and answers the hub's own reads."""
@@ -273,6 +289,8 @@ class Bench:
             record_id = record.get("legacyResourceId") or record.get("id")
         if record_id is None:
             raise SandboxRefused(f"a {kind} that is read has a `file` or a `body` with its id")
+        if "refs" in given:
+            record = payload.decode(self._referring(given, payload.encode(record)))
         self._given[(info.id, kind, str(record_id))] = record
         self.scratch.receive(self.scratch.read(info, kind, str(record_id), None), record)
 

@@ -24,6 +24,7 @@ from hub.workers.admin.errors import AdminError
 from hub.workers.captured import Captured, capture, content_of
 from hub.workers.expectation import accounts_of
 from hub.workers.flowtest import Benches, FileResult, run_file
+from hub.workers.orderrefs import refs_in
 from hub.workers.outcome import Item, Outcome
 from hub.workers.personal import Pseudonyms
 from hub.workers.testfile import read_test
@@ -221,9 +222,11 @@ class _Writer:
         role = self.found.role_of.get(event.connection_id or 0)
         if event.kind == "manual":
             return [*given, {"manual": event.topic, "file": file}]
+        named = {ref: self.found.refs[ref] for ref in refs_in([data]) if ref in self.found.refs}
+        refs = {"refs": named} if named else {}
         if event.kind in READ_KINDS:
-            return [*given, {"read": event.record, "role": role, "file": file}]
-        return [*given, {"webhook": event.topic, "role": role, "file": file}]
+            return [*given, {"read": event.record, "role": role, "file": file, **refs}]
+        return [*given, {"webhook": event.topic, "role": role, "file": file, **refs}]
 
     def _refuse_own_names(self, event: Any, content: Any) -> None:
         """What a warehouse sends back names an order as the hub does: in a test it has another name. Raises: AdminError."""

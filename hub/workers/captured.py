@@ -16,14 +16,15 @@ from hub.connect.registry import Registry
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import RoleBinding
 from hub.core.ledger.tables import ENTRY
+from hub.core.sales.release import order_ref
 from hub.core.sales.tables import DOCUMENT, SALES_ORDER
-from hub.core.stock.tables import ITEM, LOCATION, MOVE, RESERVATION
 from hub.db.types import instant_text
 from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import READ_KINDS, Inbox
 from hub.outbox.plan import DELIVERY
 from hub.workers.admin.errors import AdminError, NotThere
+from hub.workers.captured_goods import move_refs, receipts_between, reserved_skus, skus_of, stock_before
 from hub.workers.outcome import Outcome, look
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -50,6 +51,8 @@ class Captured:
     gone: list[int]
     #: whether flows read from systems: a test asks its sandboxes
     fetched: bool
+    #: the references by which warehouses know the orders, and what the orders are called
+    refs: dict[str, str]
 
 
 def event_of_run(connection: Connection, merchant_id: int, run_id: int) -> int:
@@ -67,6 +70,7 @@ def capture(connection: Connection, registry: Registry, merchant_id: int, seq: i
     erased, an event is not worked yet, or a person's answer is part of what came of it."""
     seq = _first(connection, merchant_id, seq)
     events, orders, later = _events(connection, merchant_id, seq)
+    events = sorted([*events, *receipts_between(connection, merchant_id, events, orders)], key=lambda event: event.seq)
     followed = _followed(connection, merchant_id, [event.seq for event in events])
     _check(connection, merchant_id, [*events, *followed])
     gone = [event.seq for event in events if event.kind in READ_KINDS and content_of(event) is None]
@@ -85,17 +89,20 @@ def capture(connection: Connection, registry: Registry, merchant_id: int, seq: i
         .order_by(_RUN.c.id)
     ).scalars()
     roles, role_of = _roles(connection, registry, merchant_id)
-    skus = {sku for event in events for sku in _skus(content_of(event))} | _reserved(connection, merchant_id, orders)
+    skus = {sku for event in events for sku in skus_of(content_of(event))} | reserved_skus(
+        connection, merchant_id, orders
+    )
     return Captured(
         events,
         list(dict.fromkeys(runs)),
         roles,
         role_of,
-        _stock(connection, merchant_id, events[0].received_at, skus, orders),
+        stock_before(connection, merchant_id, events[0].received_at, skus, orders),
         _outcome(connection, merchant_id, seqs, orders, until),
         not later,
         gone,
         any(event.fetched is not None for event in (*events, *followed)),
+        _refs(connection, merchant_id, orders),
     )
 
 
@@ -176,6 +183,15 @@ def _orders(connection: Connection, merchant_id: int, events: Iterable[Any]) -> 
     }
 
 
+def _refs(connection: Connection, merchant_id: int, orders: Collection[int]) -> dict[str, str]:
+    rows = connection.execute(
+        sa.select(SALES_ORDER.c.id, SALES_ORDER.c.name).where(
+            SALES_ORDER.c.merchant_id == merchant_id, SALES_ORDER.c.id.in_(sorted(orders))
+        )
+    )
+    return {order_ref(row.id): row.name for row in rows}
+
+
 def _check(connection: Connection, merchant_id: int, events: list[Any]) -> None:
     for event in events:
         if event.state not in ("done", "parked"):
@@ -216,28 +232,6 @@ def content_of(event: Any) -> Any:
         return None
 
 
-def _skus(value: Any) -> Iterable[str]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            if name in ("sku", "reference_id") and isinstance(each, str):
-                yield each.strip()
-            else:
-                yield from _skus(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _skus(each)
-
-
-def _reserved(connection: Connection, merchant_id: int, orders: Collection[int]) -> set[str]:
-    return set(
-        connection.execute(
-            sa.select(ITEM.c.sku)
-            .join(RESERVATION, RESERVATION.c.item_id == ITEM.c.id)
-            .where(RESERVATION.c.merchant_id == merchant_id, RESERVATION.c.order_id.in_(sorted(orders)))
-        ).scalars()
-    )
-
-
 def _roles(
     connection: Connection, registry: Registry, merchant_id: int
 ) -> tuple[dict[str, tuple[str, str, dict[str, Any]]], dict[int, str]]:
@@ -261,37 +255,21 @@ def _roles(
     return roles, role_of
 
 
-def _stock(
-    connection: Connection, merchant_id: int, at: int, skus: Collection[str], orders: Collection[int]
-) -> dict[str, int]:
-    """Units that could be sold at an instant, but for what is set aside for orders that are captured."""
-    found: dict[str, int] = {}
-    warehouses = set(connection.execute(sa.select(LOCATION.c.id).where(LOCATION.c.kind == "warehouse")).scalars())
-    for item in connection.execute(
-        sa.select(ITEM).where(ITEM.c.merchant_id == merchant_id, ITEM.c.sku.in_(sorted(skus)), ITEM.c.tracked)
-    ).all():
-        units = 0
-        for move in connection.execute(sa.select(MOVE).where(MOVE.c.item_id == item.id, MOVE.c.recorded_at < at)):
-            units += move.quantity * ((move.destination_id in warehouses) - (move.source_id in warehouses))
-        for held in connection.execute(
-            sa.select(RESERVATION).where(
-                RESERVATION.c.item_id == item.id,
-                RESERVATION.c.created_at < at,
-                sa.or_(RESERVATION.c.ended_at.is_(None), RESERVATION.c.ended_at >= at),
-                RESERVATION.c.order_id.not_in(sorted(orders)),
-            )
-        ):
-            units -= held.quantity - held.shipped
-        found[item.sku] = max(0, units)
-    return found
-
-
 def _outcome(
     connection: Connection, merchant_id: int, seqs: Collection[int], orders: Collection[int], until: int
 ) -> Outcome:
     """What came of events, as tests see it: what was booked for their orders up to an instant, what was planned and asked."""
     found = look(connection, merchant_id)
     names = {order["id"]: order["name"] for order in found["orders"] if order["id"] in orders}
+    others = {order["name"] for order in found["orders"]} - set(names.values())
+    questions = sa.select(QUESTION.c.event_seq, QUESTION.c.kind, QUESTION.c.subject).where(
+        QUESTION.c.merchant_id == merchant_id,
+        QUESTION.c.event_seq.in_(list(seqs)),
+        QUESTION.c.state != "answered",
+        QUESTION.c.created_at <= until,
+        sa.or_(QUESTION.c.closed_at.is_(None), QUESTION.c.closed_at > until),
+    )
+    asked = {tuple(row) for row in connection.execute(questions)}
     kept = {
         "numbers": set(
             connection.execute(
@@ -301,13 +279,7 @@ def _outcome(
             ).scalars()
         ),
         "entries": _booked(connection, merchant_id, orders, until),
-        "moves": set(
-            connection.execute(
-                sa.select(MOVE.c.ref)
-                .join(RESERVATION, RESERVATION.c.id == MOVE.c.reservation_id)
-                .where(RESERVATION.c.order_id.in_(sorted(orders)), MOVE.c.recorded_at <= until)
-            ).scalars()
-        ),
+        "moves": move_refs(connection, merchant_id, seqs, orders, until),
     }
     documents = {
         kind: [each for each in found[kind] if each["number"] in kept["numbers"]]
@@ -331,9 +303,15 @@ def _outcome(
         "deliveries": [
             each
             for each in found["deliveries"]
-            if (each["connection"], each["operation"], each["key"]) in deliveries and not each["ensure"] | each["level"]
+            if (each["connection"], each["operation"], each["key"]) in deliveries
+            and not each["ensure"] | each["level"]
+            and each["about"] not in others
         ],
-        "questions": [each for each in found["questions"] if each["event"] in seqs and each["state"] == "open"],
+        "questions": [
+            each
+            for each in found["questions"]
+            if (each["event"], each["kind"], each["subject"]) in asked and each["about"] not in others
+        ],
     }
 
 

@@ -30,13 +30,14 @@ FIELDS: Mapping[str, str] = {
     "creditcardnumber": "gone", "creditcardname": "gone", "birthday": "gone", "dateofbirth": "gone",
     "vatnumber": "vat", "taxid": "vat", "taxexemptid": "vat",
 }  # fmt: skip
-#: what a `name` or a `value` is about depends on what it stands in
+#: what a `name`, a `value` or a `company` is about depends on what it stands in; a carrier is no person
 INSIDE: Mapping[tuple[str, str], str] = {
     ("customer", "name"): "name", ("billingaddress", "name"): "name", ("shippingaddress", "name"): "name",
     ("defaultaddress", "name"): "name", ("address", "name"): "name", ("recipient", "name"): "name",
     ("addresses", "name"): "name", ("destination", "name"): "name", ("party", "name"): "name",
     ("billto", "name"): "name", ("shipto", "name"): "name", ("noteattributes", "value"): "answer",
     ("customattributes", "value"): "answer", ("properties", "value"): "answer", ("customer", "tags"): "text",
+    ("trackinginfo", "company"): "kept",
 }  # fmt: skip
 _FIRST = "Ada Basile Camille Denis Elise Felix Gaspard Helene Ines Jonas Karim Lena Marius Nadia Oscar Prune Remy Sonia".split()
 _LAST = "Abel Bastide Corbin Dulac Estève Fabre Garnot Hamel Isnard Jolivet Kessler Lorrain Morvan Nodier Ozanne Perrot".split()
@@ -138,7 +139,7 @@ class Pseudonyms:
         kind = INSIDE.get((inside, plain)) or FIELDS.get(plain)
         if kind == "gone":
             return None
-        if kind is None or not isinstance(value, (str, int)) or isinstance(value, bool):
+        if kind in (None, "kept") or not isinstance(value, (str, int)) or isinstance(value, bool):
             return self.record(value, plain)
         return self.of(kind, value) if isinstance(value, str) else value
 

@@ -3,7 +3,6 @@ natural keys, so that those of two versions can be laid side by side."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,10 +20,10 @@ from hub.mapping import Problem
 from hub.workers.effects import FIRST_ID, Effect, effects
 from hub.workers.kept_reads import Asked, KeptReads, Translate, asked
 from hub.workers.offline import offline
+from hub.workers.orderrefs import refs_in, translated
 from hub.workers.recorded import Connected, Recorded, Window, World, events, orders_named
 from hub.workers.scratch import MERCHANT_ID, Scratch
 
-_ORDER_REF = re.compile(rb"\bSO\d{4,18}\b")
 _LANES = 64
 #: what a secret or a setting that has to be given is in a hub that reaches nothing
 _NOTHING = {"text": "none", "secret": "none", "int": 0, "bool": False}
@@ -188,18 +187,12 @@ class Again:
 
     def _translated(self, texts: Sequence[bytes]) -> Translate:
         """Gives texts with the references that our orders have here."""
-        refs = sorted({found.decode() for text in texts for found in _ORDER_REF.findall(text)})
+        refs = refs_in(texts)
         known = orders_named(self._url, refs) if refs else {}
         there = {ref: self._order(*order) for ref, order in known.items()}
+        return lambda text: text and translated(text, there)
 
-        def translated(text: bytes | None) -> bytes | None:
-            if text is None or not there:
-                return text
-            return _ORDER_REF.sub(lambda found: there.get(found[0].decode(), found[0]), text)
-
-        return translated
-
-    def _order(self, connection_id: int, external_id: str) -> bytes:
+    def _order(self, connection_id: int, external_id: str) -> str:
         """The reference here of an order that the hub knows; one that nobody has where it was not worked here."""
         statement = sa.select(SALES_ORDER.c.id).where(
             SALES_ORDER.c.merchant_id == MERCHANT_ID,
@@ -208,7 +201,7 @@ class Again:
         )
         with self.scratch.database.read() as connection:
             found = connection.execute(statement).scalar()
-        return order_ref(found if found is not None else 0).encode()
+        return order_ref(found if found is not None else 0)
 
     def result(self) -> Rerun:
         """The effects of all that was worked."""

@@ -11,6 +11,7 @@ from typing import Any
 from hub.db.types import instant_us
 from hub.mapping import Document, Problem, SourceError, load_document
 from hub.workers.matchers import OF_LISTS, fault, matcher
+from hub.workers.orderrefs import is_ref
 
 Path = tuple[str | int, ...]
 EXPECTED = (
@@ -26,10 +27,10 @@ EXPECTED = (
 )
 #: what may be given, and what each form may hold
 GIVEN: dict[str, frozenset[str]] = {
-    "webhook": frozenset({"role", "file", "body"}),
+    "webhook": frozenset({"role", "file", "body", "refs"}),
     "repeat": frozenset(),
     "manual": frozenset({"record", "file"}),
-    "read": frozenset({"role", "file", "body"}),
+    "read": frozenset({"role", "file", "body", "refs"}),
     "sandbox": frozenset({"post", "body"}),
     "poll": frozenset(),
     "schedule": frozenset(),
@@ -235,6 +236,10 @@ class _Reader:
         self.keys(value, {kind, *GIVEN[kind]}, path)
         if kind == "webhook" and "file" not in value and "body" not in value:
             self.problem("a webhook has a `file` or a `body`", path)
+        refs = value.get("refs", {})
+        if not isinstance(refs, dict) or not all(is_ref(ref) and isinstance(name, str) for ref, name in refs.items()):
+            hint = '{SO4711: "#1001"}'
+            self.problem("`refs` says of references of orders which orders they name here", (*path, "refs"), hint)
         if kind == "sandbox" and "post" not in value:
             self.problem("`post` says which action of the sandbox", path)
         if kind == "wait" and not isinstance(value["wait"], int):
