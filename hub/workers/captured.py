@@ -97,7 +97,7 @@ def capture(connection: Connection, registry: Registry, merchant_id: int, seq: i
         list(dict.fromkeys(runs)),
         roles,
         role_of,
-        stock_before(connection, merchant_id, events[0].received_at, skus, orders),
+        stock_before(connection, merchant_id, seqs, skus, orders, events[0].received_at),
         _outcome(connection, merchant_id, seqs, orders, until),
         not later,
         gone,
@@ -265,9 +265,11 @@ def _outcome(
     questions = sa.select(QUESTION.c.event_seq, QUESTION.c.kind, QUESTION.c.subject).where(
         QUESTION.c.merchant_id == merchant_id,
         QUESTION.c.event_seq.in_(list(seqs)),
-        QUESTION.c.state != "answered",
-        QUESTION.c.created_at <= until,
-        sa.or_(QUESTION.c.closed_at.is_(None), QUESTION.c.closed_at > until),
+        sa.or_(
+            QUESTION.c.state == "open",
+            # one that what came later has settled: a delivery's comes after its event, and is as the delivery is
+            sa.and_(QUESTION.c.state == "resolved", QUESTION.c.created_at <= until, QUESTION.c.closed_at > until),
+        ),
     )
     asked = {tuple(row) for row in connection.execute(questions)}
     kept = {

@@ -114,25 +114,37 @@ def receipts_between(
 
 
 def stock_before(
-    connection: Connection, merchant_id: int, at: int, skus: Collection[str], orders: Collection[int]
+    connection: Connection,
+    merchant_id: int,
+    seqs: Collection[int],
+    skus: Collection[str],
+    orders: Collection[int],
+    came: int,
 ) -> dict[str, int]:
-    """Units that could be sold at an instant, but for what is set aside for orders that are captured."""
-    found: dict[str, int] = {}
+    """Units of items that could be sold just before captured events and orders first touched them, less what was set aside
+    for other orders by then: what came in while these waited to be worked counts. `came`: the instant for an item that they
+    never touched."""
+    own = moves_of(connection, merchant_id, seqs)
     warehouses = set(connection.execute(sa.select(LOCATION.c.id).where(LOCATION.c.kind == "warehouse")).scalars())
+    found: dict[str, int] = {}
     for item in connection.execute(
         sa.select(ITEM).where(ITEM.c.merchant_id == merchant_id, ITEM.c.sku.in_(sorted(skus)), ITEM.c.tracked)
     ).all():
+        moves = connection.execute(sa.select(MOVE).where(MOVE.c.item_id == item.id)).all()
+        reservations = connection.execute(sa.select(RESERVATION).where(RESERVATION.c.item_id == item.id)).all()
+        # events of one batch have one instant: ids, taken one after the other in it, say which was first
+        touched = [(each.recorded_at, each.id) for each in moves if each.id in own]
+        touched += [(each.created_at, each.id) for each in reservations if each.order_id in orders]
+        first = min(touched, default=(came, 0))
         units = 0
-        for move in connection.execute(sa.select(MOVE).where(MOVE.c.item_id == item.id, MOVE.c.recorded_at < at)):
-            units += move.quantity * ((move.destination_id in warehouses) - (move.source_id in warehouses))
-        for held in connection.execute(
-            sa.select(RESERVATION).where(
-                RESERVATION.c.item_id == item.id,
-                RESERVATION.c.created_at < at,
-                sa.or_(RESERVATION.c.ended_at.is_(None), RESERVATION.c.ended_at >= at),
-                RESERVATION.c.order_id.not_in(sorted(orders)),
-            )
-        ):
-            units -= held.quantity - held.shipped
+        gone: dict[int, int] = {}
+        for move in moves:
+            if (move.recorded_at, move.id) < first:
+                units += move.quantity * ((move.destination_id in warehouses) - (move.source_id in warehouses))
+                gone[move.reservation_id] = gone.get(move.reservation_id, 0) + move.quantity
+        for held in reservations:
+            ended = held.ended_at is not None and held.ended_at < first[0]
+            if (held.created_at, held.id) < first and not ended:
+                units -= held.quantity - gone.get(held.id, 0)
         found[item.sku] = max(0, units)
     return found

@@ -79,8 +79,32 @@ def webhook(w: World, topic: str, body: bytes, role: str = "shop") -> int:
     return int(found)
 
 
+def newest(w: World, record: str) -> int:
+    """The event of a kind of record that came last."""
+    with w.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.max(INBOX.c.seq)).where(INBOX.c.record == record)).scalar_one())
+
+
+def given(w: World, name: str, *records: dict[str, Any]) -> int:
+    """A manual trigger with records; the number of its last event."""
+    events.trigger(w.hub, name, list(records))
+    w.hub.run_until_idle()
+    return newest(w, name)
+
+
+def passes(made: Made) -> bool:
+    result = run_file(made.file)
+    return result.problems == [] and all(case.passed for case in result.cases)
+
+
 def shipped_payload(name: str) -> dict[str, Any]:
     return dict(json.loads((shipped("flows") / "payloads" / name).read_text("utf-8")))
+
+
+def another(order: dict[str, Any]) -> dict[str, Any]:
+    """An order like this one, which is not this one."""
+    lines = [line | {"id": line["id"] + 5_000} for line in order["line_items"]]
+    return order | {"id": order["id"] + 5_000, "name": "#1999", "line_items": lines}
 
 
 def capture(w: World, seq: int, home: Path, name: str = "captured") -> Made:
@@ -237,6 +261,75 @@ def test_an_order_that_was_read_is_captured_too(house: World, home: Path) -> Non
     assert all(case.passed for case in run_file(made.file).cases)
 
 
+def test_a_shipment_is_of_the_order_that_its_reference_named(house: World, home: Path) -> None:
+    webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
+    house._post("shipbob", "/_sandbox/ship", {"all": True})
+    events.poll(house.hub, "warehouse")
+    house.hub.run_until_idle()
+
+    made = capture(house, newest(house, "shipment"), home)
+
+    assert passes(made)
+    text = made.file.read_text("utf-8")
+    assert re.search(r'refs: \{SO\d+: "#1001"\}', text)
+    assert "{sku: MUG-01, quantity: 2, source: main, destination: customer}" in text
+    made.file.write_text(text.replace('"#1001"}}', '"#1002"}}'), "utf-8")
+    [case] = run_file(made.file).cases
+    assert "`refs` names #1002, and no orders of that name are there by then" in case.failures[0]["found"]
+    made.file.write_text(re.sub(r", refs: \{[^}]*\}", "", text), "utf-8")
+    [case] = run_file(made.file).cases
+    assert any("shipment.unknown_order" in each["found"] for each in case.failures)
+    made.file.write_text(re.sub(r"refs: \{SO", "refs: {XY", text), "utf-8")
+    assert "`refs` says of references of orders" in run_file(made.file).problems[0]
+
+
+def test_an_order_that_waited_is_captured_with_the_receipts_that_came(house: World, home: Path) -> None:
+    given(house, "items", {"sku": "BOL-01", "title": "Bowl", "quantity": 1})
+    body = shipped_payload("1008-short.json")
+    waits = webhook(house, "orders/paid", json.dumps(body).encode())
+    given(house, "receipts", {"sku": "BOL-01", "quantity": 1, "ref": "BL-1"})
+    came = given(house, "receipts", {"sku": "BOL-01", "quantity": 9, "ref": "BL-2"})
+    later = webhook(house, "orders/updated", json.dumps(body | {"updated_at": "2026-11-25T10:00:00+01:00"}).encode())
+
+    at_first, at_receipt, at_last = (capture(house, seq, home, f"at-{seq}") for seq in (waits, came, later))
+
+    assert [passes(each) for each in (at_first, at_receipt, at_last)] == [True, True, True]
+    assert "stock.short" in at_first.file.read_text("utf-8")
+    last = at_last.file.read_text("utf-8")
+    assert last.count("manual: receipts") == 2
+    assert "questions: []" in last
+    assert "BOL-01: 1}" in last
+
+
+def test_goods_that_another_order_took_are_not_in_stock(house: World, home: Path) -> None:
+    given(house, "items", {"sku": "BOL-01", "title": "Bowl", "quantity": 6})
+    first = shipped_payload("1008-short.json")
+    webhook(house, "orders/paid", json.dumps(first).encode())
+
+    made = capture(house, webhook(house, "orders/paid", json.dumps(another(first)).encode()), home)
+
+    assert passes(made)
+    assert "stock.short" in made.file.read_text("utf-8")
+
+
+def test_what_a_file_brought_is_captured(house: World, home: Path) -> None:
+    seq = given(house, "items", {"sku": "BOL-01", "title": "Bowl", "quantity": 4})
+
+    made = capture(house, seq, home)
+
+    assert passes(made)
+    assert "{sku: BOL-01, quantity: 4, source: opening, destination: main}" in made.file.read_text("utf-8")
+
+
+def test_a_carrier_is_no_person() -> None:
+    told = {"trackingInfo": [{"company": "Colissimo"}], "address": {"company": "Lilas & fils"}}
+
+    made = Pseudonyms(b"k" * 32).record(told)
+
+    assert made["trackingInfo"] == told["trackingInfo"]
+    assert made["address"] != told["address"]
+
+
 def test_the_same_person_has_the_same_pseudonym_and_another_key_gives_another() -> None:
     one, again, other = Pseudonyms(b"a" * 32), Pseudonyms(b"a" * 32), Pseudonyms(b"b" * 32)
     record = payload.decode(
@@ -269,7 +362,9 @@ def test_ids_instants_skus_and_amounts_are_kept(plain: str) -> None:
 
 
 def test_the_command_says_what_it_wrote(house: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seq = webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
+    order = shipped_payload("1001-paid.json")
+    webhook(house, "orders/paid", json.dumps(another(order)).encode())  # it has the invoice number that a test begins with
+    seq = webhook(house, "orders/paid", json.dumps(order).encode())
     with house.database.read() as connection:
         run = connection.execute(
             sa.text("SELECT id FROM run WHERE event_seq = :seq ORDER BY id"), {"seq": seq}
