@@ -51,7 +51,7 @@ class Captured:
     gone: list[int]
     #: whether flows read from systems: a test asks its sandboxes
     fetched: bool
-    #: the references by which warehouses know the orders, and what the orders are called
+    #: what warehouses call the orders, and their names
     refs: dict[str, str]
 
 
@@ -262,9 +262,12 @@ def _outcome(
     found = look(connection, merchant_id)
     names = {order["id"]: order["name"] for order in found["orders"] if order["id"] in orders}
     others = {order["name"] for order in found["orders"]} - set(names.values())
+    planned = sa.select(DELIVERY.c.id).where(
+        DELIVERY.c.merchant_id == merchant_id, DELIVERY.c.event_seq.in_(list(seqs)), DELIVERY.c.is_state.is_(False)
+    )
     questions = sa.select(QUESTION.c.event_seq, QUESTION.c.kind, QUESTION.c.subject).where(
         QUESTION.c.merchant_id == merchant_id,
-        QUESTION.c.event_seq.in_(list(seqs)),
+        sa.or_(QUESTION.c.event_seq.in_(list(seqs)), QUESTION.c.delivery_id.in_(planned)),
         sa.or_(
             QUESTION.c.state == "open",
             # one that what came later has settled: a delivery's comes after its event, and is as the delivery is
