@@ -19,7 +19,6 @@ from world import World, world
 from hub.cli.capture import command
 from hub.connect import payload
 from hub.connect.registry import shipped
-from hub.core.sales.release import order_ref
 from hub.db.types import instant_us, now_us
 from hub.inbox.arrivals import from_webhook
 from hub.inbox.tables import Inbox
@@ -418,7 +417,7 @@ def with_flow(w: World, home: Path, name: str, text: str, clock: Callable[[], in
         w.hub = before
 
 
-def newest(w: World, kind: str) -> int:
+def last_of(w: World, kind: str) -> int:
     with w.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.max(INBOX.c.seq)).where(INBOX.c.kind == kind)).scalar_one())
 
@@ -428,7 +427,7 @@ def test_what_a_flow_of_the_core_did_after_its_event_is_captured_with_the_event_
 ) -> None:
     with with_flow(house, home, "asks", ASKS):
         webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
-    seq = newest(house, "core")
+    seq = last_of(house, "core")
 
     made = capture(house, seq, home)
 
@@ -445,7 +444,7 @@ def test_a_scheduled_run_is_captured_as_a_tick_of_its_flow(house: World, home: P
         at[0] += 3_600_000_000
         house.hub.run_until_idle()
 
-        made = capture(house, newest(house, "schedule"), home)
+        made = capture(house, last_of(house, "schedule"), home)
 
     text = made.file.read_text("utf-8")
     assert "- {schedule: daily}" in text
@@ -453,30 +452,10 @@ def test_a_scheduled_run_is_captured_as_a_tick_of_its_flow(house: World, home: P
     assert all(case.passed for case in run_file(made.file).cases)
 
 
-def test_a_shipment_that_names_an_order_as_the_hub_does_is_refused_with_the_way_to_do_it(
-    house: World, home: Path
-) -> None:
-    webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
-    with house.database.read() as connection:
-        order_id = connection.execute(sa.text("SELECT id FROM sales_order")).scalar_one()
-    ref = order_ref(order_id)
-    at = "2026-11-24T12:00:00Z"
-    shipment = {
-        "id": 991, "reference_id": ref, "status": "Completed", "last_update_at": at, "actual_fulfillment_date": at,
-        "tracking": {"carrier": "Colissimo", "tracking_number": "6A1", "tracking_url": "https://example.org/6A"},
-        "products": [{"reference_id": "MUG-01", "sku": "MUG-01", "inventory_items": [{"quantity": 1}]}],
-    }  # fmt: skip
-    seq = webhook(house, "order.shipped", json.dumps(shipment).encode(), role="warehouse")
-
-    with pytest.raises(AdminError, match=f"names order #1001 by {ref}, as the hub does"):
-        capture(house, seq, home)
-    assert list((home / "flows").iterdir()) == []
-
-
 def test_a_hub_on_postgresql_is_captured_alike(house_on_postgres: World, home: Path) -> None:
     with with_flow(house_on_postgres, home, "asks", ASKS):
         webhook(house_on_postgres, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
 
-    made = capture(house_on_postgres, newest(house_on_postgres, "core"), home)
+    made = capture(house_on_postgres, last_of(house_on_postgres, "core"), home)
 
     assert all(case.passed for case in run_file(made.file).cases)
