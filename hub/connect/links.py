@@ -23,6 +23,7 @@ from hub.db.engine import Database
 from hub.db.types import now_us
 
 _TABLE = Connection.__table__  # type: ignore[attr-defined]
+_ROW = sa.select(_TABLE).where(_TABLE.c.id == sa.bindparam("id", type_=sa.BigInteger))
 #: seconds for which a link is used without asking whether its row changed
 _FRESH_S = 2.0
 
@@ -186,7 +187,7 @@ class Links:
     def row(self, connection_id: int) -> Mapping[str, Any]:
         """The stored row. Raises: UnknownConnection."""
         with self.database.read() as connection:
-            row = connection.execute(sa.select(_TABLE).where(_TABLE.c.id == connection_id)).mappings().first()
+            row = connection.execute(_ROW, {"id": connection_id}).mappings().first()
         if row is None:
             raise UnknownConnection(f"no connection with id {connection_id}")
         return dict(row)
@@ -277,7 +278,7 @@ def update_settings(
     connection: DbConnection, registry: Registry, vault: Vault, connection_id: int, settings: Mapping[str, Any]
 ) -> None:
     """Replaces the settings of a connection and those secrets that are given. Raises: SettingsError."""
-    row = connection.execute(sa.select(_TABLE).where(_TABLE.c.id == connection_id)).mappings().one()
+    row = connection.execute(_ROW, {"id": connection_id}).mappings().one()
     manifest = registry.get(row["connector"]).manifest
     kept: dict[str, str] = {}
     if row["secrets"] is not None:

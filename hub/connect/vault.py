@@ -32,6 +32,12 @@ ENVIRONMENT = "HUB_SECRET_KEY"
 _VERSION = b"\x01"
 _NONCE = 12
 _KEYS = DataKeyRow.__table__  # type: ignore[attr-defined]
+_CURRENT = sa.select(_KEYS.c.id).where(
+    _KEYS.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+    _KEYS.c.purpose == sa.bindparam("purpose"),
+    _KEYS.c.subject == sa.bindparam("subject"),
+    _KEYS.c.retired_at.is_(None),
+)
 
 
 class VaultError(Exception):
@@ -127,13 +133,9 @@ class Vault:
         self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str | None = None
     ) -> DataKey:
         """The current data key of a purpose (and subject, for `personal`); made when there is none yet."""
-        query = sa.select(_KEYS.c.id).where(
-            _KEYS.c.merchant_id == merchant_id,
-            _KEYS.c.purpose == purpose,
-            _KEYS.c.subject == (subject or ""),
-            _KEYS.c.retired_at.is_(None),
-        )
-        found = connection.execute(query).scalar()
+        found = connection.execute(
+            _CURRENT, {"merchant_id": merchant_id, "purpose": purpose, "subject": subject or ""}
+        ).scalar()
         if found is not None:
             return self.key(connection, merchant_id, found)
         return self._make(connection, merchant_id, purpose, subject or "")

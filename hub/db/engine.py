@@ -6,6 +6,7 @@ On SQLite all writers of the process share one fair lock, and the inbox writer g
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ class Database:
         if not self.sqlite and self.url.get_backend_name() != "postgresql":
             raise ValueError(f"{self.url.get_backend_name()!r} is not supported: give a sqlite or postgresql URL")
         self.engine = self._sqlite_engine() if self.sqlite else self._postgres_engine(pool_size)
+        #: the same connections, whose transactions take the write lock when they begin
+        self._writing = self.engine.execution_options(hub_begin="IMMEDIATE")
         self._lock = FairLock()
         self.ids = Ids(self)
 
@@ -86,8 +89,11 @@ class Database:
         # isolation_level=None leaves BEGIN to us: reads run in a deferred transaction, writes in an immediate one.
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            mode = connection.get_execution_options().get("hub_begin", "DEFERRED")
-            connection.exec_driver_sql(f"BEGIN {mode}")
+            statement = f"BEGIN {connection.get_execution_options().get('hub_begin', 'DEFERRED')}"
+            try:
+                connection.connection.execute(statement)  # type: ignore[attr-defined]
+            except sqlite3.Error:
+                connection.exec_driver_sql(statement)  # as an error of SQLAlchemy, which all else here raises
 
         return engine
 
@@ -110,7 +116,7 @@ class Database:
             return
         self._lock.acquire(first=first)
         try:
-            with self.engine.connect().execution_options(hub_begin="IMMEDIATE") as connection, connection.begin():
+            with self._writing.connect() as connection, connection.begin():
                 yield connection
         finally:
             self._lock.release()

@@ -236,26 +236,36 @@ _UNSENT_NOW = (
 )
 
 
+_FREE = (
+    REFERENCE.delete()
+    .where(
+        sa.exists().where(
+            _BINDING.c.merchant_id == REFERENCE.c.merchant_id,
+            _BINDING.c.connection_id == REFERENCE.c.connection_id,
+            _BINDING.c.kind == REFERENCE.c.kind,
+            _BINDING.c.our_id == REFERENCE.c.key,
+        )
+    )
+    .returning(REFERENCE.c.delivery_id)
+)
+_FREE_MINE = _FREE.where(REFERENCE.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger))
+_RELEASE = (
+    DELIVERY.update()
+    .where(_OPEN, DELIVERY.c.state == DeliveryState.WAITING)
+    .where(~sa.exists().where(REFERENCE.c.delivery_id == DELIVERY.c.id))
+    .values(state=DeliveryState.PLANNED)
+)
+
+
 def release_waiting(connection: Connection, merchant_id: int | None = None, *, everything: bool = False) -> int:
     """Moves deliveries whose references all exist now from waiting to planned. Run after each batch and by the sweeper:
     a binding may be stored at the same moment as a delivery that needs it. Returns how many were released.
 
     `everything`: also those with no reference left, whose last two were bound by two transactions at once."""
-    bound = sa.exists().where(
-        _BINDING.c.merchant_id == REFERENCE.c.merchant_id,
-        _BINDING.c.connection_id == REFERENCE.c.connection_id,
-        _BINDING.c.kind == REFERENCE.c.kind,
-        _BINDING.c.our_id == REFERENCE.c.key,
-    )
-    mine = REFERENCE.c.merchant_id == merchant_id if merchant_id is not None else sa.true()
-    freed = set(connection.execute(REFERENCE.delete().where(mine, bound).returning(REFERENCE.c.delivery_id)).scalars())
+    values = {} if merchant_id is None else {"merchant_id": merchant_id}
+    freed = set(connection.execute(_FREE if merchant_id is None else _FREE_MINE, values).scalars())
     if not freed and not everything:
         return 0
-    still = sa.exists().where(REFERENCE.c.delivery_id == DELIVERY.c.id)
     # a state delivery waits for a person, not for a reference
     which = DELIVERY.c.is_state.is_(False) if everything else DELIVERY.c.id.in_(sorted(freed))
-    return connection.execute(
-        DELIVERY.update()
-        .where(_OPEN, which, DELIVERY.c.state == DeliveryState.WAITING, ~still)
-        .values(state=DeliveryState.PLANNED)
-    ).rowcount
+    return connection.execute(_RELEASE.where(which)).rowcount

@@ -11,21 +11,25 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 from multiprocessing import util
 from pathlib import Path
+from typing import Any
 
 from hub.connect.registry import Registry, shipped
 from hub.flows.active import flow_files
 from hub.mapping import coverage
 from hub.mapping.coverage import Seen
 from hub.workers.bench import Bench, CaseResult, key_of, payload_files
-from hub.workers.scratch import ScratchFile
+from hub.workers.scratch import ScratchFile, empty
 from hub.workers.testfile import BrokenTest, Case, TestFile, read_test
 
 #: benches that a process keeps: those of the flows and roles that it ran last
-_BENCHES = 12
+_BENCHES = 24
 #: tests that one worker process takes at once
 _PORTION = 12
+#: objects that a process makes before it looks for those that are held by nothing but each other
+_GARBAGE = 50_000
 #: below so many tests a second process costs more than it saves
 _WORTH = 24
 
@@ -75,16 +79,14 @@ def run_tests(files: Sequence[Path], *, only: Sequence[str] = (), jobs: int | No
     ]
     count = _jobs(jobs, sum(map(len, chosen)))
     ran = _side_by_side(read, portions, count) if count > 1 else _one_by_one(read, portions)
-    ready = next(ran, None)
     for place in kept:
         result, _ = read[place]
-        while ready is not None and ready[0] == place:
-            result.cases += ready[1].cases
-            result.depends |= ready[1].depends
-            result.problems += [each for each in ready[1].problems if each not in result.problems]
+        for part in islice(ran, len(range(0, len(chosen[place]), _PORTION))):
+            result.cases += part.cases
+            result.depends |= part.depends
+            result.problems += [each for each in part.problems if each not in result.problems]
             if coverage.active is not None:
-                coverage.active.add(ready[1].seen)
-            ready = next(ran, None)
+                coverage.active.add(part.seen)
         yield result
 
 
@@ -96,7 +98,6 @@ def run_file(file: Path) -> FileResult:
 
 Read = tuple[FileResult, TestFile | None]
 Portion = tuple[int, list[Case]]
-Ran = tuple[int, FileResult]
 
 
 def _read(file: Path) -> Read:
@@ -125,11 +126,11 @@ def _jobs(asked: int | None, tests: int) -> int:
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 1 + tests // _WORTH)
 
 
-def _one_by_one(read: Sequence[Read], portions: Sequence[Portion]) -> Iterator[Ran]:
+def _one_by_one(read: Sequence[Read], portions: Sequence[Portion]) -> Iterator[FileResult]:
     benches = Benches()
     try:
         for place, cases in portions:
-            yield place, benches.run(read[place], cases)
+            yield benches.run(read[place], cases)
     finally:
         benches.close()
 
@@ -137,20 +138,31 @@ def _one_by_one(read: Sequence[Read], portions: Sequence[Portion]) -> Iterator[R
 _shared: tuple[Sequence[Read], Benches] | None = None
 
 
-def _side_by_side(read: Sequence[Read], portions: Sequence[Portion], jobs: int) -> Iterator[Ran]:
-    """In forked processes, which have the files read and the code loaded when they begin."""
+def _side_by_side(read: Sequence[Read], portions: Sequence[Portion], jobs: int) -> Iterator[FileResult]:
+    """In forked processes, which have the files read and the code loaded when they begin. Tests that share a bench are
+    begun one after the other; results come in the order of the files."""
     global _shared
-    _shared = (read, Benches())
+    benches = Benches()
+    for place in {place for place, _ in portions}:
+        benches.load(read[place])
+    _shared = (read, benches)
+    order: dict[Any, list[int]] = {}
+    for number, (place, _) in enumerate(portions):
+        tests = read[place][1]
+        order.setdefault(key_of(tests) if tests else None, []).append(number)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin) as pool:
-        futures: list[Future[FileResult]] = [pool.submit(_portion, portion) for portion in portions]
-        for (place, _), future in zip(portions, futures, strict=True):
-            yield place, future.result()
+        futures: dict[int, Future[FileResult]] = {
+            number: pool.submit(_portion, portions[number]) for numbers in order.values() for number in numbers
+        }
+        for number in range(len(portions)):
+            yield futures.pop(number).result()
 
 
 def _begin() -> None:
     assert _shared is not None
     util.Finalize(None, _shared[1].close, exitpriority=10)
     gc.freeze()  # what the parent loaded stays: looking through it again and again took a twentieth of the time
+    gc.set_threshold(_GARBAGE)
 
 
 def _portion(portion: Portion) -> FileResult:
@@ -168,6 +180,17 @@ class Benches:
         self._benches: dict[object, Bench] = {}
         self._registries: dict[Path, Registry] = {}
         self._names: dict[Path, frozenset[str]] = {}
+
+    def load(self, read: Read) -> None:
+        """Loads the code that the tests of a file run on, so that processes forked from this one have it."""
+        tests = read[1]
+        if tests is None:
+            return
+        empty()
+        registry = self._registry(tests)
+        if not _unknown(tests, registry, self._flow_names(tests)):
+            for role in tests.roles.values():
+                registry.get(role.connector).module("sandbox")
 
     @property
     def file(self) -> ScratchFile:
@@ -224,6 +247,8 @@ class Benches:
         for bench in self._benches.values():
             bench.close()
         self._benches.clear()
+        if self._file is not None:
+            self._file.close()
         if self._folder is not None:
             self._folder.cleanup()
 

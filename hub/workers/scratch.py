@@ -4,10 +4,12 @@ connections, a catalogue. What comes in goes the way it goes in any hub."""
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ _LACKS_RECORD = sa.and_(_INBOX.c.kind.in_(READ_KINDS), _INBOX.c.reads.is_(None))
 
 class ScratchFile:
     """A database in a file that is put back to what it was as often as one likes. Scratch hubs that take turns share one,
-    with its compiled statements."""
+    with its connections and what they compiled."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "scratch.sqlite"
@@ -57,18 +59,33 @@ class ScratchFile:
         self.database = Database(f"sqlite:///{self._file}")
         sa.event.listen(self.database.engine, "connect", _without_waiting)
 
+    @cached_property
+    def _own(self) -> tuple[sqlite3.Connection, int]:
+        """A connection for saving and restoring alone, and the number of the schema."""
+        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+        _without_waiting(connection, None)
+        return connection, int(connection.execute("PRAGMA schema_version").fetchone()[0])
+
     def save(self) -> Saved:
         """The database as it is now. Nothing may be at work."""
-        self.database.dispose()  # the last connection writes everything into the one file
-        return Saved(self._file.read_bytes(), self.database.ids.blocks())
+        image = _memory()
+        self._own[0].backup(image)
+        return Saved(image, self.database.ids.blocks())
 
     def restore(self, saved: Saved) -> None:
-        """Puts the database back to what was saved; the hubs on it, what they compiled and their connections stay."""
-        self.database.dispose()
-        for rest in ("-wal", "-shm"):
-            self._file.with_name(self._file.name + rest).unlink(missing_ok=True)
+        """Puts the database back to what was saved, with nothing at work; the hubs on it, what they compiled and their
+        connections stay. Raises: sqlite3.OperationalError where something is."""
+        own, schema = self._own
+        saved.image.backup(own)
+        # A copy counts as a change of the schema. It is the same, and statements need not be prepared again.
+        own.execute(f"PRAGMA schema_version = {schema}")
         self.database.ids.restore(saved.blocks)
-        self._file.write_bytes(saved.content)
+
+    def close(self) -> None:
+        """Closes the connections to it."""
+        self.database.dispose()
+        if "_own" in self.__dict__:
+            self._own[0].close()
 
 
 def _without_waiting(dbapi: Any, _record: Any) -> None:
@@ -76,17 +93,23 @@ def _without_waiting(dbapi: Any, _record: Any) -> None:
     dbapi.execute("PRAGMA synchronous=OFF")
 
 
+def _memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", check_same_thread=False)
+
+
 @dataclass(frozen=True)
 class Saved:
     """A database as it was, and the ids that were left then."""
 
-    content: bytes = field(repr=False)
+    image: sqlite3.Connection = field(repr=False)
     blocks: tuple[tuple[int, int], ...]
 
 
 def empty() -> Saved:
     """A database with its schema and nothing in it."""
-    return Saved(_migrated(), ())
+    image = _memory()
+    image.deserialize(_migrated())
+    return Saved(image, ())
 
 
 @lru_cache(maxsize=1)
@@ -95,6 +118,8 @@ def _migrated() -> bytes:
     with tempfile.TemporaryDirectory(prefix="hub-schema-") as folder:
         file = Path(folder) / "schema.sqlite"
         migrate.upgrade(f"sqlite:///{file}")
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")  # else it could not be opened in memory
         return file.read_bytes()
 
 
