@@ -91,7 +91,7 @@ class Database:
         def begin(connection: Connection) -> None:
             statement = f"BEGIN {connection.get_execution_options().get('hub_begin', 'DEFERRED')}"
             try:
-                connection.connection.execute(statement)  # type: ignore[attr-defined]
+                connection.connection.execute(statement)
             except sqlite3.Error:
                 connection.exec_driver_sql(statement)  # as an error of SQLAlchemy, which all else here raises
 

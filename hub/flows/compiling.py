@@ -19,6 +19,14 @@ Path = tuple[str | int, ...]
 _DECIDING = {("when",), ("if",), ("that",)}
 
 
+Probe = Callable[[Any], Any]
+
+
+def unseen(value: Any) -> Any:
+    """The probe of what coverage does not count."""
+    return value
+
+
 class StepConfig(BaseModel):
     """Base of the settings of a step, as written in the flow."""
 
@@ -87,6 +95,12 @@ class StepContext:
             return None
         self.expressions.setdefault(self.path, {})[path] = text
         return made
+
+    def probe(self, kind: coverage.Kind, text: str, *path: str | int) -> Probe:
+        """While coverage is on, notes how the value goes that is passed through it; else it does nothing."""
+        if coverage.active is None:
+            return unseen
+        return coverage.active.probe(self.document.key_position((*self.path, *path)), kind, text)
 
     def steps(self, value: Any, *path: str | int, **changes: Any) -> tuple[Step, ...]:
         """Compiles a list of steps inside a step. What they bind is in scope after them."""

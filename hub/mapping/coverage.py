@@ -21,6 +21,7 @@ class Kind(StrEnum):
     RUNS = "runs"
     DECIDES = "decides"
     LOOPS = "loops"
+    LEADS = "leads"
 
 
 #: what is to be seen of a point of each kind, and how it is said that it was not
@@ -28,12 +29,21 @@ OUTCOMES: Mapping[Kind, Mapping[str, str]] = {
     Kind.RUNS: {"ran": "never ran"},
     Kind.DECIDES: {"true": "never true", "false": "never false"},
     Kind.LOOPS: {"some": "never with an item", "none": "never empty"},
+    Kind.LEADS: {"taken": "never taken"},
+}
+#: the outcome that a value is that passes a point, whether it is true or false
+_PASSED: Mapping[Kind, tuple[str, str]] = {
+    Kind.RUNS: ("ran", "ran"),
+    Kind.DECIDES: ("true", "false"),
+    Kind.LOOPS: ("some", "none"),
+    Kind.LEADS: ("taken", "taken"),
 }
 
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """A place in a file where something runs, decides or loops; `text` is the expression or the step."""
+    """A place in a file where something runs, decides, loops or leads elsewhere; `text` is the expression, the step or the
+    way."""
 
     file: str
     line: int
@@ -58,10 +68,10 @@ class Coverage:
     def probe(self, position: Position, kind: Kind, text: str) -> Callable[[Any], Any]:
         """Code that is given a value as it passes, notes the outcome and gives it back."""
         seen = self._point(position, kind, text)
-        yes, no = {Kind.RUNS: ("ran", "ran"), Kind.DECIDES: ("true", "false"), Kind.LOOPS: ("some", "none")}[kind]
+        yes, no = _PASSED[kind]
 
         def note(value: Any) -> Any:
-            seen.add(yes if kind is Kind.RUNS or value else no)
+            seen.add(yes if value else no)
             return value
 
         return note

@@ -33,7 +33,11 @@ def _steps(document: Document) -> Iterator[tuple[str | int, ...]]:
     def below(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
         if isinstance(value, list):
             for place, each in enumerate(value):
-                if path[-1] in ("steps", "else") and isinstance(each, dict) and len(each) == 1:
+                if (
+                    (path[-1] in ("steps", "else") or path[-2:-1] == ("cases",))
+                    and isinstance(each, dict)
+                    and len(each) == 1
+                ):
                     yield (*path, place, next(iter(each)))
                 yield from below(each, (*path, place))
         elif isinstance(value, dict):

@@ -229,6 +229,53 @@ def test_coverage_shows_lines_and_branches_that_no_test_ran(home: Path) -> None:
     assert run(file, "--fail-under", "1").exit_code == 0
 
 
+WAYS = """flow: ways
+on: {event: invoice.issued}
+steps:
+  - switch:
+      on: invoice.currency
+      cases:
+        EUR:
+          - set: {a: "1"}
+        USD:
+          - set: {a: "2"}
+  - switch:
+      on: invoice.total.amount > 0
+      cases:
+        true: [{set: {b: "1"}}]
+        false: [{set: {b: "2"}}]
+  - switch:
+      on: invoice.number
+      cases:
+        none: [{set: {c: "1"}}]
+      else: [{set: {c: "2"}}]
+  - for_each: {in: invoice.lines, as: line, steps: [{set: {d: line.sku}}]}
+  - for_each: {connections: shop, as: one, steps: [{set: {e: one.name}}]}
+  - for_each: {in: "[]", as: line, steps: [{set: {f: line}}]}
+"""
+
+
+def test_coverage_shows_the_cases_and_loops_that_no_test_went_through(home: Path) -> None:
+    (home / "flows" / "ways.yaml").write_text(WAYS, "utf-8")
+    (home / "flows" / "silent.yaml").write_text(WAYS.replace("ways", "silent"), "utf-8")
+    file = write(
+        home, f"  - {{name: a, {PAID}, expect: {{questions: []}}}}\n", head=HEAD.replace("invoices-to-books", "ways")
+    )
+
+    shown = run(file, "--coverage")
+
+    part = shown.stdout.partition("flows/ways.yaml: ")[2].partition("\nmappings/")[0].splitlines()
+    assert part == [
+        "lines 11/15, branches 6/13",
+        "  never ran: 10, 15, 19, 23",
+        "  5: never taken: no case fits",
+        "  9: never taken: case USD",
+        "  21: never empty: invoice.lines",
+        "  22: never empty: shop",
+    ]
+    assert "flows/silent.yaml: lines 0/12, branches 0/0" in shown.stdout
+
+
 WRONG = f"""  - name: wrong in many ways   # a note that stays
     {PAID}
     expect:

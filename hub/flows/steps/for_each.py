@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from hub.flows.compiling import StepConfig, StepContext, StepKind
+from hub.flows.compiling import Probe, StepConfig, StepContext, StepKind
 from hub.flows.run import REFUSALS, Block, Do, FetchNeeded, Parked, Run, Step, Stop, question_of
 from hub.inbox.fetches import Fetch
 from hub.mapping import Expression
+from hub.mapping.coverage import Kind
 
 #: items of all loops of one run: the book is held while they are worked
 MAX_ITEMS = 10_000
@@ -45,6 +46,8 @@ class ForEach(Block):
     #: names that its steps bind
     binds: frozenset[str]
     needs_plan: bool
+    #: told how many items a loop has
+    told: Probe
 
     def through(self, run: Run, do: Do) -> None:
         before = run.scope.get(self.name, _ABSENT)
@@ -88,6 +91,7 @@ class ForEach(Block):
         return ((f"{self.items.text}[{index}]", item) for index, item in enumerate(value or ()))
 
     def _count(self, run: Run, count: int, what: str) -> None:
+        self.told(count)
         run.items += count
         if run.items > MAX_ITEMS:
             raise Parked(
@@ -121,7 +125,9 @@ def compile_step(config: Config, context: StepContext) -> ForEach | None:
     if config.in_ is not None and items is None:
         return None
     needs_plan = any(step.needs_plan for step in steps)
-    return ForEach(items, config.connections, config.as_, steps, frozenset(binds), needs_plan)
+    over = "connections" if config.in_ is None else "in"
+    told = context.probe(Kind.LOOPS, str(config.connections or config.in_), over)
+    return ForEach(items, config.connections, config.as_, steps, frozenset(binds), needs_plan, told)
 
 
 KIND = StepKind("for_each", Config, compile_step, parts=("steps",))  # type: ignore[arg-type]

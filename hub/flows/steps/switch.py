@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from hub.flows.compiling import StepConfig, StepContext, StepKind
+from hub.flows.compiling import Probe, StepConfig, StepContext, StepKind, unseen
 from hub.flows.run import Block, Do, Parked, Run, Step
 from hub.mapping import FUNCTIONS, Expression
+from hub.mapping.coverage import Kind
 from hub.mapping.fault import Fault
 
 
@@ -31,11 +32,15 @@ class Switch(Block):
     #: names that one of the cases binds
     binds: frozenset[str]
     needs_plan: bool
+    #: told which way is taken; None is the way of all that no case fits
+    told: Mapping[str | None, Probe]
 
     def through(self, run: Run, do: Do) -> None:
         value = self.on.evaluate(run.scope)
         case = _text(value)
-        steps = self.otherwise if case is None else self.cases.get(case, self.otherwise)
+        way = case if case in self.cases else None
+        self.told[way](True)
+        steps = self.otherwise if way is None else self.cases[way]
         if steps is None:
             known = ", ".join(self.cases)
             shown = repr(case) if case is not None else "null" if value is None else "no single value"
@@ -75,7 +80,21 @@ def compile_step(config: Config, context: StepContext) -> Switch | None:
     cases = dict(zip(config.cases, compiled, strict=False))
     otherwise = compiled[-1] if config.otherwise is not None else None
     needs_plan = any(step.needs_plan for some in compiled for step in some)
-    return Switch(on, cases, otherwise, binds, needs_plan)
+    return Switch(on, cases, otherwise, binds, needs_plan, _told(config, context))
+
+
+def _told(config: Config, context: StepContext) -> Mapping[str | None, Probe]:
+    """A branch for each case, and one for all others. True and false are all that there is of their kind."""
+    told: dict[str | None, Probe] = {
+        case: context.probe(Kind.LEADS, f"case {case}", "cases", case) for case in config.cases
+    }
+    if config.otherwise is not None:
+        told[None] = context.probe(Kind.LEADS, "else", "else")
+    elif set(config.cases) == {"true", "false"}:
+        told[None] = unseen
+    else:
+        told[None] = context.probe(Kind.LEADS, "no case fits", "on")
+    return told
 
 
 KIND = StepKind("switch", Config, compile_step, parts=("cases", "else"))  # type: ignore[arg-type]
