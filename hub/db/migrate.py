@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from hub.db.engine import Database, admin_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic is loaded where it is needed: it takes as long as a twelfth of all that a command loads, and most never need it.
 
 _FOLDER = Path(__file__).parent / "migrations"
 #: one migration at a time on a PostgreSQL server: a number of our own for its advisory lock
@@ -22,6 +24,8 @@ _LOCK = 0x687562
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Migrates a database up to a revision, in one transaction. On PostgreSQL `url` is the role that owns the tables."""
+    from alembic import command
+
     with _owner(url) as connection:
         config = _config()
         config.attributes["connection"] = connection
@@ -32,12 +36,16 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 def current(url: str) -> str | None:
     """The revision of a database; None when it has no schema yet."""
+    from alembic.runtime.migration import MigrationContext
+
     with _owner(url) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def head() -> str:
     """The revision of this release."""
+    from alembic.script import ScriptDirectory
+
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     if revision is None:
         raise RuntimeError(f"no migrations in {_FOLDER}")
@@ -101,6 +109,8 @@ def _tell_planner(connection: Connection) -> None:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     return config
