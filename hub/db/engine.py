@@ -6,7 +6,6 @@ On SQLite all writers of the process share one fair lock, and the inbox writer g
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 _WAIT_MS = 30_000
+#: how the next transaction of a connection begins, in what the pool knows of it
+_MODE = "hub_begin"
 #: the database cannot be reached, is locked or full: no fault of what was to be written
 Unavailable = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
@@ -49,6 +50,11 @@ class FairLock:
                 self._held = False
 
 
+def _begin(dbapi: Any) -> None:
+    """Reads run in a deferred transaction, writes in an immediate one."""
+    dbapi.execute(f"BEGIN {dbapi.info.pop(_MODE, 'DEFERRED')}")
+
+
 class Database:
     """The engine and the transactions of one hub database."""
 
@@ -58,8 +64,6 @@ class Database:
         if not self.sqlite and self.url.get_backend_name() != "postgresql":
             raise ValueError(f"{self.url.get_backend_name()!r} is not supported: give a sqlite or postgresql URL")
         self.engine = self._sqlite_engine() if self.sqlite else self._postgres_engine(pool_size)
-        #: the same connections, whose transactions take the write lock when they begin
-        self._writing = self.engine.execution_options(hub_begin="IMMEDIATE")
         self._lock = FairLock()
         self.ids = Ids(self)
 
@@ -86,15 +90,8 @@ class Database:
             cursor.execute("PRAGMA cache_size=-32768")
             cursor.close()
 
-        # isolation_level=None leaves BEGIN to us: reads run in a deferred transaction, writes in an immediate one.
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            statement = f"BEGIN {connection.get_execution_options().get('hub_begin', 'DEFERRED')}"
-            try:
-                connection.connection.execute(statement)
-            except sqlite3.Error:
-                connection.exec_driver_sql(statement)  # as an error of SQLAlchemy, which all else here raises
-
+        # isolation_level=None leaves BEGIN to us. No event of the engine: one listener makes every statement look for others
+        engine.dialect.do_begin = _begin  # type: ignore[method-assign, assignment]
         return engine
 
     def _postgres_engine(self, pool_size: int) -> Engine:
@@ -116,8 +113,10 @@ class Database:
             return
         self._lock.acquire(first=first)
         try:
-            with self._writing.connect() as connection, connection.begin():
-                yield connection
+            with self.engine.connect() as connection:
+                connection.info[_MODE] = "IMMEDIATE"
+                with connection.begin():
+                    yield connection
         finally:
             self._lock.release()
 

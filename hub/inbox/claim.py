@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.connect.tables import Connection as ConnectionTable
+from hub.core.reading import one_of
 from hub.db.tables import Merchant
 from hub.inbox import lanes
 from hub.inbox.tables import READ_KINDS, Inbox
@@ -203,7 +204,7 @@ _TAKE = (
     _INBOX.update()
     .where(
         _INBOX.c.seq.in_(sa.bindparam("seqs", expanding=True)),
-        _INBOX.c.state.in_(_DUE),
+        one_of(_INBOX.c.state, _DUE),
         _INBOX.c.next_attempt_at <= _NOW,
     )
     .values(claims=_INBOX.c.claims + 1)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from hub.connect.tables import Binding
 from hub.connect.tables import Connection as ConnectionTable
-from hub.core.reading import among
+from hub.core.reading import among, one_of
 from hub.outbox import bodies, stock_levels
 from hub.outbox.plan import DELIVERY, REFERENCE
 from hub.outbox.tables import DeliveryState
@@ -79,14 +79,14 @@ def _due_statement() -> sa.Select[Any]:
         earlier.c.connection_id == DELIVERY.c.connection_id,
         earlier.c.ordering_key == DELIVERY.c.ordering_key,
         sa.tuple_(earlier.c.created_at, earlier.c.id) < sa.tuple_(DELIVERY.c.created_at, DELIVERY.c.id),
-        earlier.c.state.in_(_HOLDING),
+        one_of(earlier.c.state, _HOLDING),
     )
     return (
         sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
         .where(
             _OPEN,
             DELIVERY.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
-            DELIVERY.c.state.in_(_DUE),
+            one_of(DELIVERY.c.state, _DUE),
             DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger),
             ~before,
         )
@@ -102,7 +102,7 @@ _STILL_DUE = (
     sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
     .where(
         among(DELIVERY.c.id),
-        DELIVERY.c.state.in_(_DUE),
+        one_of(DELIVERY.c.state, _DUE),
         DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger),
     )
     .order_by(DELIVERY.c.created_at, DELIVERY.c.id)

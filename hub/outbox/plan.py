@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from hub.connect.tables import Binding
 from hub.core.plan import Plan, Row, Source
-from hub.core.reading import among, rows_in
+from hub.core.reading import among, one_of, rows_in
 from hub.db.inserts import insert_rows
 from hub.outbox import bodies
 from hub.outbox.tables import Delivery, DeliveryReference, DeliveryState
@@ -231,7 +231,7 @@ def _replan_sent(connection: Connection, plan: Plan) -> None:
 
 _UNSENT_NOW = (
     sa.select(DELIVERY.c.id)
-    .where(among(DELIVERY.c.id), DELIVERY.c.state.in_(_UNSENT), DELIVERY.c.frozen_body.is_(None))
+    .where(among(DELIVERY.c.id), one_of(DELIVERY.c.state, _UNSENT), DELIVERY.c.frozen_body.is_(None))
     .with_for_update()  # says nothing on SQLite, whose writers are one at a time
 )
 

@@ -39,13 +39,11 @@ from hub.workers.testfile import Case, TestFile
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _SCHEDULE = FlowSchedule.__table__  # type: ignore[attr-defined]
 _CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
-_NOW = sa.bindparam("now", type_=sa.BigInteger)
-_DUE = sa.union_all(
-    sa.select(sa.literal("event")).where(_INBOX.c.state.in_(("ready", "retry")), _INBOX.c.next_attempt_at <= _NOW),
-    sa.select(sa.literal("read")).where(_INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= _NOW),
-    sa.select(sa.literal("delivery")).where(
-        DELIVERY.c.state.in_(("planned", "retry")), DELIVERY.c.next_attempt_at <= _NOW
-    ),
+#: asked between all steps of a test: as text it takes a third of the time
+_DUE = sa.text(
+    "SELECT 'event' FROM inbox WHERE state IN ('ready', 'retry') AND next_attempt_at <= :now "
+    "UNION SELECT 'read' FROM inbox WHERE state = 'fetch' AND next_attempt_at <= :now "
+    "UNION SELECT 'delivery' FROM delivery WHERE state IN ('planned', 'retry') AND next_attempt_at <= :now"
 )
 _PLANNED = sa.union_all(
     sa.select(DELIVERY.c.next_attempt_at).where(DELIVERY.c.state == "retry"),
