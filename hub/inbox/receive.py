@@ -22,6 +22,13 @@ from hub.inbox.tables import Inbox, InboxSeen
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _SEEN = InboxSeen.__table__  # type: ignore[attr-defined]
 _MAX_BATCH = 200
+# built once: building them takes longer than running them
+_NEW = _INBOX.insert().inline()
+_SEEN_OF = sa.select(_SEEN.c.key).where(
+    _SEEN.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+    _SEEN.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
+    _SEEN.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
 
 PRIORITY = {"webhook": 0, "manual": 0, "schedule": 0, "core": 0, "poll": 1, "read": 1, "backfill": 2}
 
@@ -87,16 +94,13 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
             _SEEN.insert(), sorted(seen_rows, key=lambda row: (row["merchant_id"], row["connection_id"], row["key"]))
         )
     if inbox_rows:
-        connection.execute(_INBOX.insert().inline(), inbox_rows)
+        connection.execute(_NEW, inbox_rows)
     return new
 
 
 def _seen(connection: Connection, merchant_id: int, connection_id: int, keys: Sequence[bytes]) -> list[bytes]:
-    found = connection.execute(
-        sa.select(_SEEN.c.key).where(
-            _SEEN.c.merchant_id == merchant_id, _SEEN.c.connection_id == connection_id, _SEEN.c.key.in_(keys)
-        )
-    ).scalars()
+    values = {"merchant_id": merchant_id, "connection_id": connection_id, "keys": keys}
+    found = connection.execute(_SEEN_OF, values).scalars()
     return [bytes(key) for key in found]
 
 

@@ -45,6 +45,9 @@ _DUE = sa.text(
     "UNION SELECT 'read' FROM inbox WHERE state = 'fetch' AND next_attempt_at <= :now "
     "UNION SELECT 'delivery' FROM delivery WHERE state IN ('planned', 'retry') AND next_attempt_at <= :now"
 )
+_READ_NOW = sa.select(_INBOX).where(
+    _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger)
+)
 _PLANNED = sa.union_all(
     sa.select(DELIVERY.c.next_attempt_at).where(DELIVERY.c.state == "retry"),
     sa.select(_INBOX.c.next_attempt_at).where(_INBOX.c.state.in_(("retry", "fetch"))),
@@ -345,9 +348,7 @@ class Bench:
         """Reads what the hub asks for: from what the test gives, else from the sandbox. What neither has is left, so that
         it holds nothing and is no question."""
         with self.scratch.database.read() as connection:
-            waiting = connection.execute(
-                sa.select(_INBOX).where(_INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= self.clock())
-            ).all()
+            waiting = connection.execute(_READ_NOW, {"now": self.clock()}).all()
         for event in waiting:
             values = self._read_one(event)
             with self.scratch.database.write() as connection:
