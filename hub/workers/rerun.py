@@ -179,11 +179,9 @@ class Again:
 
     def _referring(self, some: Sequence[Recorded]) -> Iterator[Recorded]:
         """Events with the references of our orders as they are here: a warehouse sends back what it was given."""
-        translated = self._translated(
-            [text for event in some for text in (event.body, event.content) if text is not None]
-        )
+        here = self._translated([text for event in some for text in (event.body, event.content) if text is not None])
         for event in some:
-            yield replace(event, body=translated(event.body), content=translated(event.content))
+            yield replace(event, body=here(event.body), content=here(event.content))
 
     def _translated(self, texts: Sequence[bytes]) -> Translate:
         """Gives texts with the references that our orders have here."""

@@ -78,7 +78,7 @@ def webhook(w: World, topic: str, body: bytes, role: str = "shop") -> int:
     return int(found)
 
 
-def newest(w: World, record: str) -> int:
+def newest_record(w: World, record: str) -> int:
     """The event of a kind of record that came last."""
     with w.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.max(INBOX.c.seq)).where(INBOX.c.record == record)).scalar_one())
@@ -88,7 +88,7 @@ def given(w: World, name: str, *records: dict[str, Any]) -> int:
     """A manual trigger with records; the number of its last event."""
     events.trigger(w.hub, name, list(records))
     w.hub.run_until_idle()
-    return newest(w, name)
+    return newest_record(w, name)
 
 
 def passes(made: Made) -> bool:
@@ -266,7 +266,7 @@ def test_a_shipment_is_of_the_order_that_its_reference_named(house: World, home:
     events.poll(house.hub, "warehouse")
     house.hub.run_until_idle()
 
-    made = capture(house, newest(house, "shipment"), home)
+    made = capture(house, newest_record(house, "shipment"), home)
 
     text = made.file.read_text("utf-8")
     assert "{sku: MUG-01, quantity: 2, source: main, destination: customer}" in text
@@ -417,7 +417,7 @@ def with_flow(w: World, home: Path, name: str, text: str, clock: Callable[[], in
         w.hub = before
 
 
-def last_of(w: World, kind: str) -> int:
+def newest(w: World, kind: str) -> int:
     with w.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.max(INBOX.c.seq)).where(INBOX.c.kind == kind)).scalar_one())
 
@@ -427,7 +427,7 @@ def test_what_a_flow_of_the_core_did_after_its_event_is_captured_with_the_event_
 ) -> None:
     with with_flow(house, home, "asks", ASKS):
         webhook(house, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
-    seq = last_of(house, "core")
+    seq = newest(house, "core")
 
     made = capture(house, seq, home)
 
@@ -444,7 +444,7 @@ def test_a_scheduled_run_is_captured_as_a_tick_of_its_flow(house: World, home: P
         at[0] += 3_600_000_000
         house.hub.run_until_idle()
 
-        made = capture(house, last_of(house, "schedule"), home)
+        made = capture(house, newest(house, "schedule"), home)
 
     text = made.file.read_text("utf-8")
     assert "- {schedule: daily}" in text
@@ -456,6 +456,6 @@ def test_a_hub_on_postgresql_is_captured_alike(house_on_postgres: World, home: P
     with with_flow(house_on_postgres, home, "asks", ASKS):
         webhook(house_on_postgres, "orders/paid", (shipped("flows") / "payloads" / "1001-paid.json").read_bytes())
 
-    made = capture(house_on_postgres, last_of(house_on_postgres, "core"), home)
+    made = capture(house_on_postgres, newest(house_on_postgres, "core"), home)
 
     assert all(case.passed for case in run_file(made.file).cases)
