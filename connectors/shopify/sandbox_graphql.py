@@ -13,7 +13,6 @@ from typing import Any
 from graphql import (
     DocumentNode,
     GraphQLError,
-    OperationDefinitionNode,
     build_schema,
     execute_sync,
     get_operation_ast,
@@ -56,6 +55,16 @@ def _document(query: str) -> DocumentNode | list[GraphQLError]:
     return list(validate(SCHEMA, document)) or document
 
 
+@lru_cache(maxsize=1000)
+def _cost(query: str, name: str | None, numbers: tuple[tuple[str, int], ...]) -> int:
+    """What an operation of a valid document is charged at first: of its variables only numbers count, as `first`."""
+    document = _document(query)
+    assert isinstance(document, DocumentNode)
+    operation = get_operation_ast(document, name)
+    assert operation is not None
+    return Cost(SCHEMA, document, dict(numbers)).of(operation)
+
+
 @dataclass
 class Call:
     """One request: what its token may do, and what it is told besides its data."""
@@ -82,7 +91,8 @@ class Graphql:
         operation = get_operation_ast(document, payload.get("operationName"))
         if operation is None:
             return {"errors": [{"message": "No operation of that name", "extensions": {"code": "BAD_REQUEST"}}]}
-        requested = self._cost(document, operation, variables)
+        numbers = tuple(sorted((name, value) for name, value in variables.items() if type(value) is int))
+        requested = _cost(query, payload.get("operationName"), numbers)
         if requested > MOST:
             message = f"Query cost is {requested}, which exceeds the single query max cost limit ({MOST})."
             extensions = {"code": "MAX_COST_EXCEEDED", "cost": requested, "maxCost": MOST}
@@ -107,9 +117,6 @@ class Graphql:
         if call.warnings:
             answer["extensions"]["search"] = call.warnings
         return answer
-
-    def _cost(self, document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any]) -> int:
-        return Cost(SCHEMA, document, variables).of(operation)
 
     def _extensions(self, requested: int, actual: int | None) -> dict[str, Any]:
         cost = {"requestedQueryCost": requested, "actualQueryCost": actual, "throttleStatus": self.bucket.status()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hub.connect.registry import Connector, Registry, shipped
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import RoleBinding
 from hub.mapping import Mapping as RecordMapping
-from hub.mapping import MappingErrors, Problem, load_mapping
+from hub.mapping import MappingErrors, Problem, coverage, load_mapping
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
@@ -119,7 +120,7 @@ class MappingFolder:
         folder = cls([])
         for name, text in texts.items():
             folder.texts[name] = text
-            folder._loaded[name] = load_mapping(text, f"mappings/{name}.yaml", extra_names=MAPPING_NAMES)
+            folder._loaded[name] = _compiled(text, f"mappings/{name}.yaml")
         return folder
 
     def get(self, name: str) -> RecordMapping | None:
@@ -138,7 +139,7 @@ class MappingFolder:
             return None
         self.texts[name] = text
         try:
-            return load_mapping(text, self.file(name), extra_names=MAPPING_NAMES)
+            return _compiled(text, self.file(name))
         except MappingErrors as error:
             self.problems.extend(error.problems)
             return None
@@ -158,3 +159,14 @@ class MappingFolder:
             for file in folder.glob("*/*.yaml")
         }
         return sorted(found | set(self.given))
+
+
+def _compiled(text: str, file: str) -> RecordMapping:
+    """A mapping, compiled once a process: it is the same for whoever has the same text. Raises: MappingErrors."""
+    # while coverage is on each is compiled anew, with its probes
+    return _compile(text, file) if coverage.active is None else _compile.__wrapped__(text, file)
+
+
+@lru_cache(maxsize=256)
+def _compile(text: str, file: str) -> RecordMapping:
+    return load_mapping(text, file, extra_names=MAPPING_NAMES)
