@@ -23,7 +23,6 @@ from hub.flows.tables import FlowSchedule
 from hub.inbox import fetches
 from hub.inbox.receive import Received
 from hub.inbox.tables import READ_KINDS, Inbox
-from hub.outbox.plan import DELIVERY
 from hub.workers.admin.connections import adopt_stock
 from hub.workers.admin.errors import AdminError
 from hub.workers.expectation import Difference, compare
@@ -41,18 +40,15 @@ _SCHEDULE = FlowSchedule.__table__  # type: ignore[attr-defined]
 _CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
 #: asked between all steps of a test: as text it takes a third of the time
 _DUE = sa.text(
-    "SELECT 'event' FROM inbox WHERE state IN ('ready', 'retry') AND next_attempt_at <= :now "
-    "UNION SELECT 'read' FROM inbox WHERE state = 'fetch' AND next_attempt_at <= :now "
-    "UNION SELECT 'delivery' FROM delivery WHERE state IN ('planned', 'retry') AND next_attempt_at <= :now"
+    "SELECT 'event', 0 FROM inbox WHERE state IN ('ready', 'retry') AND next_attempt_at <= :now "
+    "UNION SELECT 'read', 0 FROM inbox WHERE state = 'fetch' AND next_attempt_at <= :now "
+    "UNION SELECT 'delivery', 0 FROM delivery WHERE state IN ('planned', 'retry') AND next_attempt_at <= :now "
+    "UNION SELECT 'later', min(at) FROM (SELECT next_attempt_at AS at FROM delivery WHERE state = 'retry' "
+    "UNION ALL SELECT next_attempt_at FROM inbox WHERE state IN ('retry', 'fetch')) AS planned"
 )
 _READ_NOW = sa.select(_INBOX).where(
     _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger)
 )
-_PLANNED = sa.union_all(
-    sa.select(DELIVERY.c.next_attempt_at).where(DELIVERY.c.state == "retry"),
-    sa.select(_INBOX.c.next_attempt_at).where(_INBOX.c.state.in_(("retry", "fetch"))),
-).subquery()
-_NEXT_RETRY = sa.select(sa.func.min(_PLANNED.c.next_attempt_at))
 #: how often the clock is moved to the next retry; a delivery that still fails then is as it is
 _RETRIES = 10
 
@@ -122,6 +118,8 @@ class Bench:
         self._given: dict[tuple[int, str, str], Any] = {}
         self._received: list[Received | None] = []
         self._empty = self.file.save()
+        #: the settings in what was saved: of the empty hub, and of the one with its stock
+        self._first = self._stored = dict(self._settings)
         self._stocked: dict[str, Any] = {}
 
     @cached_property
@@ -147,10 +145,14 @@ class Bench:
         if key not in self._stocked:
             self.clock.now = tests.clock
             self.file.restore(self._empty)
+            self._settings = dict(self._first)
             self.scratch.stock(
                 Stocked(sku, str(more.get("title", sku)), True, {"main": units})
                 for sku, (units, more) in tests.stock.items()
             )
+            self._begin()
+            self._adopt()
+            self._stored = dict(self._settings)
             self._stocked = {key: self.file.save()}
         self._start = self._stocked[key]
 
@@ -193,6 +195,11 @@ class Bench:
         self._received.clear()
         self.file.restore(self._start)
         self.scratch.hub.scheduler.forget()
+        self._settings = dict(self._stored)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Fresh sandboxes, and the connections to them."""
         self.scratch.database.ids.ensure(10)
         for name, given in self.sandboxes.reset(self.products).items():
             values = {**given, **self.tests.roles[name].settings}
@@ -201,8 +208,8 @@ class Bench:
                     links.update_settings(
                         connection, self.scratch.registry, self.scratch.vault, self.connections[name], values
                     )
+                self._settings[name] = values
             self.scratch.hub.links.forget(self.connections[name])
-        self._adopt()
 
     def _adopt(self) -> None:
         """Takes the shop's numbers as the starting point, where a flow sends or watches stock."""
@@ -334,15 +341,15 @@ class Bench:
                 or ("read" in due and self._read_due())
             ):
                 due = self._due()
-            at = self._next_retry()
-            if at is None:
+            if due["later"] is None:
                 return
-            self.clock.now = max(self.clock.now, at)
+            self.clock.now = max(self.clock.now, due["later"])
 
-    def _due(self) -> set[str]:
-        """The kinds of work that there may be now. One question instead of one of each worker."""
+    def _due(self) -> dict[str, Any]:
+        """The kinds of work that there may be now, and (`later`) when the next retry is planned. One question instead of one
+        of each worker."""
         with self.scratch.database.read() as connection:
-            return set(connection.execute(_DUE, {"now": self.clock()}).scalars())
+            return {kind: at for kind, at in connection.execute(_DUE, {"now": self.clock()})}
 
     def _read_due(self) -> bool:
         """Reads what the hub asks for: from what the test gives, else from the sandbox. What neither has is left, so that
@@ -379,11 +386,6 @@ class Bench:
             later = self.clock() + (event.attempts + 1) * 1_000_000
             return {**values, "next_attempt_at": later, "outcome": str(found.failure)[:300]}
         return {**values, "state": "ready", "next_attempt_at": 0}
-
-    def _next_retry(self) -> int | None:
-        with self.scratch.database.read() as connection:
-            at = connection.execute(_NEXT_RETRY).scalar()
-        return None if at is None else int(at)
 
     def found(self, kinds: Collection[str] = ()) -> Outcome:
         """What came of the test that ran last, as tests compare it; all kinds without `kinds`."""
