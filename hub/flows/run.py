@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -135,7 +136,7 @@ class Wanted:
     bindings: list[tuple[int, str, str]] = field(default_factory=list)
 
 
-class Step:
+class Step(ABC):
     """A compiled step. Those with `needs_plan` run while the book is held, the others before."""
 
     #: all that it changes on the plan are deliveries: its flow may run at the end of a batch
@@ -148,9 +149,9 @@ class Step:
     #: roles that it delivers to
     delivers_to: Sequence[str] = ()
 
+    @abstractmethod
     def run(self, run: Run) -> None:
         """Raises: Stop, Parked, CoreError, EvaluationError."""
-        raise NotImplementedError
 
     def rehearse(self, run: Run, wanted: Wanted) -> None:
         """Adds what it is going to look for. Steps that need no plan are run, on a scope that is thrown away."""
@@ -169,9 +170,9 @@ Do = Callable[[Step, "Run"], None]
 class Block(Step):
     """A step that holds others: it says which are run, one after the other, with what in scope."""
 
+    @abstractmethod
     def through(self, run: Run, do: Do) -> None:
         """Calls `do` for each step that is to be run, in order."""
-        raise NotImplementedError
 
     def run(self, run: Run) -> None:
         self.through(run, _run_step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,9 @@ class Version:
 class Rerun:
     """What a version made of the events."""
 
-    flows: list[str]
-    effects: list[Effect] = field(default_factory=list)
-    events: int = 0
+    effects: list[Effect]
     #: flows and mappings that do not load, so that they do not run
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem]
 
 
 def rerun(version: Version, world: World, url: str, chosen: Window) -> Rerun:
@@ -131,7 +129,6 @@ class Again:
         self.flows = sorted(flow.name for flow in self.scratch.hub.active(MERCHANT_ID).flows)
         #: what does not load does not run, in the hub as well as here
         self.problems = self.scratch.hub.problems
-        self._count = 0
         self._unread: set[Asked] = set()
         self._kept = KeptReads(url, self.scratch, self._ids, self._translated)
 
@@ -141,7 +138,6 @@ class Again:
         if not here:
             return
         self.now = max(self.now, *(event.received_at for event in here))
-        self._count += len(here)
         seqs = self.scratch.receive_all([(self._received(event), event.content) for event in self._referring(here)])
         for seq, event in zip(seqs, here, strict=True):
             self._kept.keep(seq, event.fetched)
@@ -205,4 +201,4 @@ class Again:
         """The effects of all that was worked."""
         with self.scratch.database.read() as connection:
             found = effects(connection, self._names, self.asked)
-        return Rerun(self.flows, found, self._count, self.problems)
+        return Rerun(found, self.problems)

@@ -84,7 +84,7 @@ def load(lab: Lab, **flows: str) -> None:
 
 
 def differences(before: Rerun, after: Rerun) -> list[Difference]:
-    return compare(before.effects, after.effects, EffectDiff("now", "then", before.events, [])).differences
+    return compare(before.effects, after.effects, EffectDiff("now", "then", 0, [])).differences
 
 
 @pytest.fixture
