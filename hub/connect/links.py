@@ -23,6 +23,7 @@ from hub.db.engine import Database
 from hub.db.types import now_us
 
 _TABLE = Connection.__table__  # type: ignore[attr-defined]
+_CHANGE = _TABLE.update().where(_TABLE.c.id == sa.bindparam("_id"))
 _ROW = sa.select(_TABLE).where(_TABLE.c.id == sa.bindparam("id", type_=sa.BigInteger))
 #: seconds for which a link is used without asking whether its row changed
 _FRESH_S = 2.0
@@ -287,7 +288,7 @@ def update_settings(
     plain, secrets = split_settings(manifest, settings, kept)
     values = {"settings": payload.canonical(plain), "updated_at": now_us()}
     values |= _changes(connection, vault, row["merchant_id"], connection_id, {**kept, **secrets} or None)
-    connection.execute(_TABLE.update().where(_TABLE.c.id == connection_id).values(**values))
+    connection.execute(_CHANGE, {"_id": connection_id, **values})
 
 
 def split_settings(

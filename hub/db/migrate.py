@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent / "migrations"
 #: one migration at a time on a PostgreSQL server: a number of our own for its advisory lock
 _LOCK = 0x687562
+#: rows that SQLite takes a table for that it knows nothing of
+_ROWS = 1_048_576
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -32,6 +34,8 @@ def upgrade(url: str, revision: str = "head") -> None:
         command.upgrade(config, revision)
         if connection.dialect.name == "postgresql":
             _tell_planner(connection)
+        else:
+            _tell_sqlite(connection)
 
 
 def current(url: str) -> str | None:
@@ -106,6 +110,29 @@ def _tell_planner(connection: Connection) -> None:
             ),
             {"name": table},
         )
+
+
+def _tell_sqlite(connection: Connection) -> None:
+    """Tells SQLite that a merchant has many rows.
+
+    Without statistics it takes any first column of an index for one that leaves ten rows, and looks for a few ids among
+    all rows of their merchant. Never with `ANALYZE` of the rows: what is true of a new hub would be believed for ever."""
+    connection.exec_driver_sql("ANALYZE sqlite_schema")  # makes the table of statistics
+    known = set(connection.exec_driver_sql("SELECT idx FROM sqlite_stat1").scalars())
+    indexes = connection.exec_driver_sql(
+        'SELECT t.name, i.name, i."unique", count(*), max(c.name) FILTER (WHERE c.seqno = 0)'
+        " FROM sqlite_schema t JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c"
+        " WHERE t.type = 'table' AND NOT i.partial GROUP BY t.name, i.name"
+    ).all()
+    for table, index, unique, columns, first in indexes:
+        if first == "merchant_id" and index not in known and (columns > 1 or not unique):
+            # what SQLite takes itself, but for the first column
+            rows = [_ROWS, _ROWS // 64, *[10] * (columns - 1)]
+            text = " ".join(map(str, [*rows[:-1], 1] if unique else rows))
+            connection.exec_driver_sql(
+                "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", (table, index, text)
+            )
+    connection.exec_driver_sql("ANALYZE sqlite_schema")  # and has it read
 
 
 def _config() -> Config:

@@ -26,6 +26,15 @@ _OF_OTHERS = sa.select(_LANE.c.lane).where(
     _LANE.c.owner != sa.bindparam("worker", type_=sa.String),
     _LANE.c.until > sa.bindparam("now", type_=sa.BigInteger),
 )
+_OURS = (_LANE.c.merchant_id == sa.bindparam("_merchant"), _LANE.c.lane.in_(sa.bindparam("_lanes", expanding=True)))
+_RENEW = _LANE.update().where(*_OURS, _LANE.c.owner == sa.bindparam("_owner")).values(until=sa.bindparam("_until"))
+#: guarded by the expiry, so that two workers cannot both take it
+_STEAL = (
+    _LANE.update()
+    .where(*_OURS, sa.or_(_LANE.c.owner.is_(None), _LANE.c.until <= sa.bindparam("_now")))
+    .values(owner=sa.bindparam("_owner"), until=sa.bindparam("_until"), fence=_LANE.c.fence + 1)
+    .returning(_LANE.c.lane, _LANE.c.fence)
+)
 
 
 class LeaseLost(Exception):
@@ -58,21 +67,13 @@ def lease(
                 renew.append(lane)
         elif row.owner is None or row.until <= now:
             steal.append(lane)
+    values = {"_merchant": merchant_id, "_owner": owner, "_until": until}
     if renew:
-        connection.execute(_owned(merchant_id, renew, owner).values(until=until))
+        connection.execute(_RENEW, {**values, "_lanes": renew})
     if steal:
-        # guarded by the expiry, so that two workers cannot both take it
-        for lane, fence in connection.execute(
-            _LANE.update()
-            .where(
-                _LANE.c.merchant_id == merchant_id,
-                _LANE.c.lane.in_(steal),
-                sa.or_(_LANE.c.owner.is_(None), _LANE.c.until <= now),
-            )
-            .values(owner=owner, until=until, fence=_LANE.c.fence + 1)
-            .returning(_LANE.c.lane, _LANE.c.fence)
-        ):
-            taken[lane] = fence
+        taken.update(
+            (lane, fence) for lane, fence in connection.execute(_STEAL, {**values, "_lanes": steal, "_now": now})
+        )
     return taken
 
 
@@ -97,8 +98,3 @@ def check_fences(connection: Connection, merchant_id: int, fences: Mapping[int, 
 def release(connection: Connection, owner: str) -> None:
     """Gives back all leases of a worker that stops in order."""
     connection.execute(_LANE.update().where(_LANE.c.owner == owner).values(owner=None, until=0))
-
-
-def _owned(merchant_id: int, lanes: list[int], owner: str) -> sa.Update:
-    statement: sa.Update = _LANE.update()
-    return statement.where(_LANE.c.merchant_id == merchant_id, _LANE.c.lane.in_(lanes), _LANE.c.owner == owner)

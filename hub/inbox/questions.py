@@ -10,21 +10,22 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.core.plan import Plan, Row, Source
+from hub.core.reading import among, rows_in
 from hub.inbox.tables import Question
 
 QUESTION = Question.__table__  # type: ignore[attr-defined]
+_OPEN = sa.select(QUESTION).where(
+    QUESTION.c.merchant_id == sa.bindparam("merchant_id"),
+    # the condition of the partial index, word for word
+    sa.text("question.state = 'open'"),
+    among(QUESTION.c.subject),
+)
 
 
 def _load_open(connection: Connection, merchant_id: int, keys: Sequence[tuple[str, str]]) -> Mapping[Any, Row]:
-    rows = connection.execute(
-        sa.select(QUESTION).where(
-            QUESTION.c.merchant_id == merchant_id,
-            # the condition of the partial index, word for word
-            sa.text("question.state = 'open'"),
-            QUESTION.c.subject.in_({subject for subject, _ in keys}),
-        )
-    ).mappings()
-    return {(row["subject"], row["kind"]): dict(row) for row in rows}
+    subjects = list(dict.fromkeys(subject for subject, _ in keys))
+    rows = rows_in(connection, _OPEN, subjects, merchant_id=merchant_id)
+    return {(row["subject"], row["kind"]): row for row in rows}
 
 
 OPEN_QUESTIONS = Source("open_question", _load_open)

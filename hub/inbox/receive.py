@@ -24,6 +24,7 @@ _SEEN = InboxSeen.__table__  # type: ignore[attr-defined]
 _MAX_BATCH = 200
 # built once: building them takes longer than running them
 _NEW = _INBOX.insert().inline()
+_NEW_SEEN = _SEEN.insert()
 _SEEN_OF = sa.select(_SEEN.c.key).where(
     _SEEN.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
     _SEEN.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
@@ -91,7 +92,7 @@ def insert_events(connection: Connection, events: Sequence[Received], now: int) 
     if seen_rows:
         # in one order, so that two processes with the same keys never wait for each other crosswise
         connection.execute(
-            _SEEN.insert(), sorted(seen_rows, key=lambda row: (row["merchant_id"], row["connection_id"], row["key"]))
+            _NEW_SEEN, sorted(seen_rows, key=lambda row: (row["merchant_id"], row["connection_id"], row["key"]))
         )
     if inbox_rows:
         connection.execute(_NEW, inbox_rows)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from hub.connect.tables import Binding
 from hub.connect.tables import Connection as ConnectionTable
-from hub.core.reading import among, one_of
+from hub.core.reading import among, one_of, rows_in
 from hub.outbox import bodies, stock_levels
 from hub.outbox.plan import DELIVERY, REFERENCE
 from hub.outbox.tables import DeliveryState
@@ -126,6 +126,12 @@ _TAKE = (
         lease_until=sa.bindparam("_until"),
     )
 )
+_EXTERNAL_IDS = sa.select(_BINDING.c.connection_id, _BINDING.c.kind, _BINDING.c.our_id, _BINDING.c.external_id).where(
+    _BINDING.c.merchant_id.in_(sa.bindparam("merchants", expanding=True)),
+    _BINDING.c.connection_id.in_(sa.bindparam("connections", expanding=True)),
+    _BINDING.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+    among(_BINDING.c.our_id),
+)
 
 
 def live_connections(connection: Connection) -> list[int]:
@@ -232,12 +238,15 @@ def _external_ids(connection: Connection, rows: Sequence[Any]) -> Mapping[tuple[
     }
     if not wanted:
         return {}
-    found = connection.execute(
-        sa.select(_BINDING.c.connection_id, _BINDING.c.kind, _BINDING.c.our_id, _BINDING.c.external_id).where(
-            _BINDING.c.connection_id.in_({c for c, _, _ in wanted}), _BINDING.c.our_id.in_({k for _, _, k in wanted})
-        )
+    found = rows_in(
+        connection,
+        _EXTERNAL_IDS,
+        sorted({key for _, _, key in wanted}),
+        merchants=sorted({row.merchant_id for row in rows}),
+        connections=sorted({each for each, _, _ in wanted}),
+        kinds=sorted({kind for _, kind, _ in wanted}),
     )
-    return {(row.connection_id, row.kind, row.our_id): row.external_id for row in found}
+    return {(row["connection_id"], row["kind"], row["our_id"]): row["external_id"] for row in found}
 
 
 class _NotBound(Exception):

@@ -25,6 +25,7 @@ _LOCK_HEAD = (
     .where(_HEAD.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger))
     .with_for_update()  # says nothing on SQLite
 )
+_MOVE_HEAD = _HEAD.update().where(_HEAD.c.merchant_id == sa.bindparam("_merchant"))
 #: the first effect of a merchant: of two processes that confirm it at once one waits for the other
 _NEW_HEAD = sa.text(
     "INSERT INTO effect_head (merchant_id, seq, hash) VALUES (:merchant_id, 0, :hash) ON CONFLICT DO NOTHING"
@@ -83,7 +84,7 @@ def append(
         rows.append(row)
     if rows:
         insert_rows(connection, _EFFECT, rows)
-        connection.execute(_HEAD.update().where(_HEAD.c.merchant_id == merchant_id).values(seq=seq, hash=previous))
+        connection.execute(_MOVE_HEAD, {"_merchant": merchant_id, "seq": seq, "hash": previous})
 
 
 def link(row: Any, key: bytes) -> bytes:

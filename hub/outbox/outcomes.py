@@ -46,6 +46,7 @@ _CONFIRM = (
         finished_at=sa.bindparam("_now", type_=sa.BigInteger),
     )
 )
+_SET = DELIVERY.update().where(DELIVERY.c.id == sa.bindparam("_id"))
 _SENDING_NOW = (
     sa.select(DELIVERY.c.id, DELIVERY.c.attempts)
     .where(among(DELIVERY.c.id), DELIVERY.c.state == DeliveryState.SENDING)
@@ -375,4 +376,4 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
 
 
 def _set(connection: Connection, sending: Any, **values: Any) -> None:
-    connection.execute(DELIVERY.update().where(DELIVERY.c.id == sending.id).values(values))
+    connection.execute(_SET, {"_id": sending.id, **values})

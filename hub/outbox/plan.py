@@ -255,6 +255,9 @@ _RELEASE = (
     .where(~sa.exists().where(REFERENCE.c.delivery_id == DELIVERY.c.id))
     .values(state=DeliveryState.PLANNED)
 )
+_RELEASE_FREED = _RELEASE.where(among(DELIVERY.c.id))
+#: a state delivery waits for a person, not for a reference
+_RELEASE_ALL = _RELEASE.where(DELIVERY.c.is_state.is_(False))
 
 
 def release_waiting(connection: Connection, merchant_id: int | None = None, *, everything: bool = False) -> int:
@@ -266,6 +269,6 @@ def release_waiting(connection: Connection, merchant_id: int | None = None, *, e
     freed = set(connection.execute(_FREE if merchant_id is None else _FREE_MINE, values).scalars())
     if not freed and not everything:
         return 0
-    # a state delivery waits for a person, not for a reference
-    which = DELIVERY.c.is_state.is_(False) if everything else DELIVERY.c.id.in_(sorted(freed))
-    return connection.execute(_RELEASE.where(which)).rowcount
+    if everything:
+        return connection.execute(_RELEASE_ALL).rowcount
+    return connection.execute(_RELEASE_FREED, {"keys": sorted(freed)}).rowcount

@@ -14,16 +14,33 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.core.plan import Row, Source
+from hub.core.reading import among, rows_in
 from hub.core.stock.tables import CHANNEL_LEVEL, LOCATION, STOCK_LEVEL
+
+_MERCHANT = CHANNEL_LEVEL.c.merchant_id == sa.bindparam("merchant_id")
+_BY_REF = sa.select(CHANNEL_LEVEL.c.connection_id, CHANNEL_LEVEL.c.item_ref, CHANNEL_LEVEL.c.item_id).where(
+    _MERCHANT, among(CHANNEL_LEVEL.c.item_ref)
+)
+_LEVEL = sa.select(CHANNEL_LEVEL.c.expected, CHANNEL_LEVEL.c.item_ref, CHANNEL_LEVEL.c.location_ref).where(
+    _MERCHANT,
+    CHANNEL_LEVEL.c.connection_id == sa.bindparam("connection_id"),
+    CHANNEL_LEVEL.c.item_id == sa.bindparam("item_id"),
+)
+_AVAILABLE = (
+    sa.select(sa.func.coalesce(sa.func.sum(STOCK_LEVEL.c.on_hand - STOCK_LEVEL.c.held - STOCK_LEVEL.c.waiting), 0))
+    .join(LOCATION, LOCATION.c.id == STOCK_LEVEL.c.location_id)
+    .where(
+        STOCK_LEVEL.c.merchant_id == sa.bindparam("merchant_id"),
+        STOCK_LEVEL.c.item_id == sa.bindparam("item_id"),
+        LOCATION.c.kind == "warehouse",
+    )
+)
 
 
 def _load_by_ref(connection: Connection, merchant_id: int, keys: Sequence[tuple[int, str]]) -> Mapping[Any, Row]:
-    rows = connection.execute(
-        sa.select(CHANNEL_LEVEL.c.connection_id, CHANNEL_LEVEL.c.item_ref, CHANNEL_LEVEL.c.item_id).where(
-            CHANNEL_LEVEL.c.merchant_id == merchant_id, CHANNEL_LEVEL.c.item_ref.in_({ref for _, ref in keys})
-        )
-    ).mappings()
-    return {(row["connection_id"], row["item_ref"]): dict(row) for row in rows}
+    refs = list(dict.fromkeys(ref for _, ref in keys))
+    rows = rows_in(connection, _BY_REF, refs, merchant_id=merchant_id)
+    return {(row["connection_id"], row["item_ref"]): row for row in rows}
 
 
 #: the item of a vendor's stock record, by (connection id, item ref)
@@ -61,27 +78,13 @@ class Level:
 
 def available(connection: Connection, merchant_id: int, item_id: int) -> int:
     """Units free for sale over all warehouses: on hand, less held, less what short orders wait for."""
-    value = connection.execute(
-        sa.select(sa.func.coalesce(sa.func.sum(STOCK_LEVEL.c.on_hand - STOCK_LEVEL.c.held - STOCK_LEVEL.c.waiting), 0))
-        .join(LOCATION, LOCATION.c.id == STOCK_LEVEL.c.location_id)
-        .where(
-            STOCK_LEVEL.c.merchant_id == merchant_id,
-            STOCK_LEVEL.c.item_id == item_id,
-            LOCATION.c.kind == "warehouse",
-        )
-    ).scalar_one()
-    return int(value)
+    return int(connection.execute(_AVAILABLE, {"merchant_id": merchant_id, "item_id": item_id}).scalar_one())
 
 
 def level(connection: Connection, merchant_id: int, connection_id: int, item_id: int) -> Level | None:
     """What a channel is to show, or None while its own quantity was not adopted or it does not sell the item."""
-    row = connection.execute(
-        sa.select(CHANNEL_LEVEL.c.expected, CHANNEL_LEVEL.c.item_ref, CHANNEL_LEVEL.c.location_ref).where(
-            CHANNEL_LEVEL.c.merchant_id == merchant_id,
-            CHANNEL_LEVEL.c.connection_id == connection_id,
-            CHANNEL_LEVEL.c.item_id == item_id,
-        )
-    ).one_or_none()
+    where = {"merchant_id": merchant_id, "connection_id": connection_id, "item_id": item_id}
+    row = connection.execute(_LEVEL, where).one_or_none()
     if row is None or row.expected is None or row.item_ref is None or row.location_ref is None:
         return None
     free = available(connection, merchant_id, item_id)

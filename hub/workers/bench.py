@@ -49,6 +49,7 @@ _DUE = sa.text(
 _READ_NOW = sa.select(_INBOX).where(
     _INBOX.c.state == "fetch", _INBOX.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger)
 )
+_CHANGE = _INBOX.update().where(_INBOX.c.seq == sa.bindparam("_seq"))
 #: how often the clock is moved to the next retry; a delivery that still fails then is as it is
 _RETRIES = 10
 
@@ -359,7 +360,7 @@ class Bench:
         for event in waiting:
             values = self._read_one(event)
             with self.scratch.database.write() as connection:
-                connection.execute(_INBOX.update().where(_INBOX.c.seq == event.seq).values(claims=0, **values))
+                connection.execute(_CHANGE, {"_seq": event.seq, "claims": 0, **values})
         return bool(waiting)
 
     def _read_one(self, event: Any) -> dict[str, Any]:

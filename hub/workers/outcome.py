@@ -30,6 +30,69 @@ _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _ORDER_SUBJECT = re.compile(r"order:(\d+)(?::.*)?")
+_KIND: sa.BindParameter[str] = sa.bindparam("kind")
+
+
+def _own(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    return column == sa.bindparam("merchant_id")
+
+
+# built once: building them takes longer than running them
+_ORDERS = sa.select(SALES_ORDER).where(_own(SALES_ORDER.c.merchant_id)).order_by(SALES_ORDER.c.id)
+_ORDER_LINES = sa.select(ORDER_LINE).where(_own(ORDER_LINE.c.merchant_id)).order_by(ORDER_LINE.c.position)
+_DOCUMENTS = sa.select(DOCUMENT).where(_own(DOCUMENT.c.merchant_id), DOCUMENT.c.kind == _KIND).order_by(DOCUMENT.c.id)
+_ENTRIES = sa.select(ENTRY).where(_own(ENTRY.c.merchant_id)).order_by(ENTRY.c.seq)
+_POSTINGS = (
+    sa.select(POSTING.c.entry_id, POSTING.c.amount, POSTING.c.currency, POSTING.c.vat_code, ACCOUNT.c.code)
+    .join(ACCOUNT, ACCOUNT.c.id == POSTING.c.account_id)
+    .where(_own(POSTING.c.merchant_id))
+    .order_by(POSTING.c.entry_id, POSTING.c.line)
+)
+_SOURCE, _DESTINATION = LOCATION.alias("source"), LOCATION.alias("destination")
+_MOVES = (
+    sa.select(
+        ITEM.c.sku,
+        MOVE.c.quantity,
+        _SOURCE.c.code.label("source"),
+        _DESTINATION.c.code.label("destination"),
+        MOVE.c.kind,
+        MOVE.c.effective_date.label("date"),
+        MOVE.c.ref,
+    )
+    .join(ITEM, ITEM.c.id == MOVE.c.item_id)
+    .join(_SOURCE, _SOURCE.c.id == MOVE.c.source_id)
+    .join(_DESTINATION, _DESTINATION.c.id == MOVE.c.destination_id)
+    .where(_own(MOVE.c.merchant_id))
+    .order_by(MOVE.c.id)
+)
+_RESERVATIONS = (
+    sa.select(
+        RESERVATION.c.order_id,
+        ITEM.c.sku,
+        LOCATION.c.code.label("location"),
+        RESERVATION.c.quantity,
+        RESERVATION.c.shipped,
+        RESERVATION.c.state,
+    )
+    .join(ITEM, ITEM.c.id == RESERVATION.c.item_id)
+    .join(LOCATION, LOCATION.c.id == RESERVATION.c.location_id)
+    .where(_own(RESERVATION.c.merchant_id))
+    .order_by(RESERVATION.c.id)
+)
+_ROLES = sa.select(_ROLE.c.role, _ROLE.c.connection_id).where(_own(_ROLE.c.merchant_id)).order_by(_ROLE.c.role)
+_DELIVERIES = (
+    sa.select(DELIVERY, _CONNECTION.c.name, _CONNECTION.c.connector)
+    .join(_CONNECTION, _CONNECTION.c.id == DELIVERY.c.connection_id)
+    .where(_own(DELIVERY.c.merchant_id))
+    .order_by(DELIVERY.c.id)
+)
+_QUESTIONS = sa.select(QUESTION).where(_own(QUESTION.c.merchant_id)).order_by(QUESTION.c.id)
+_RUNS = (
+    sa.select(_RUN, _INBOX.c.topic)
+    .join(_INBOX, _INBOX.c.seq == _RUN.c.event_seq)
+    .where(_own(_RUN.c.merchant_id))
+    .order_by(_RUN.c.id)
+)
 
 Item = dict[str, Any]
 Outcome = dict[str, list[Item]]
@@ -55,15 +118,11 @@ def look(connection: Connection, merchant_id: int, kinds: Collection[str] = ()) 
 
 def _orders(connection: Connection, merchant_id: int) -> list[Item]:
     lines: dict[int, list[Item]] = {}
-    for row in connection.execute(
-        sa.select(ORDER_LINE).where(ORDER_LINE.c.merchant_id == merchant_id).order_by(ORDER_LINE.c.position)
-    ).mappings():
+    for row in connection.execute(_ORDER_LINES, {"merchant_id": merchant_id}).mappings():
         shown = ("kind", "sku", "title", "quantity", "current_quantity", "shipped", "returned", "present")
         lines.setdefault(row["order_id"], []).append({name: row[name] for name in shown})
     found = []
-    for row in connection.execute(
-        sa.select(SALES_ORDER).where(SALES_ORDER.c.merchant_id == merchant_id).order_by(SALES_ORDER.c.id)
-    ).mappings():
+    for row in connection.execute(_ORDERS, {"merchant_id": merchant_id}).mappings():
         currency = row["currency"]
         amounts = ("total", "total_tax", "current_total", "outstanding")
         shown = ("id", "name", "external_id", "connection_id", "state", "financial_status", "cancel_reason", "invoiced")
@@ -82,13 +141,8 @@ def _orders(connection: Connection, merchant_id: int) -> list[Item]:
 
 
 def _documents(connection: Connection, merchant_id: int, kind: str) -> list[Item]:
-    rows = connection.execute(
-        sa.select(DOCUMENT)
-        .where(DOCUMENT.c.merchant_id == merchant_id, DOCUMENT.c.kind == kind)
-        .order_by(DOCUMENT.c.id)
-    ).mappings()
     found = []
-    for row in rows:
+    for row in connection.execute(_DOCUMENTS, {"merchant_id": merchant_id, "kind": kind}).mappings():
         currency = row["currency"]
         document = _with_money(payload.decode(row["content"])) if row["content"] else {}
         document.update(
@@ -117,12 +171,7 @@ def _with_money(value: Any) -> Any:
 
 def _entries(connection: Connection, merchant_id: int) -> list[Item]:
     postings: dict[int, list[Item]] = {}
-    for row in connection.execute(
-        sa.select(POSTING.c.entry_id, POSTING.c.amount, POSTING.c.currency, POSTING.c.vat_code, ACCOUNT.c.code)
-        .join(ACCOUNT, ACCOUNT.c.id == POSTING.c.account_id)
-        .where(POSTING.c.merchant_id == merchant_id)
-        .order_by(POSTING.c.entry_id, POSTING.c.line)
-    ):
+    for row in connection.execute(_POSTINGS, {"merchant_id": merchant_id}):
         part = {"account": row.code, "amount": Money(row.amount, row.currency), "vat_code": row.vat_code}
         postings.setdefault(row.entry_id, []).append(part)
     return [
@@ -135,63 +184,26 @@ def _entries(connection: Connection, merchant_id: int) -> list[Item]:
             "document": row["document_ref"],
             "postings": postings.get(row["id"], []),
         }
-        for row in connection.execute(
-            sa.select(ENTRY).where(ENTRY.c.merchant_id == merchant_id).order_by(ENTRY.c.seq)
-        ).mappings()
+        for row in connection.execute(_ENTRIES, {"merchant_id": merchant_id}).mappings()
     ]
 
 
 def _moves(connection: Connection, merchant_id: int) -> list[Item]:
-    source, destination = LOCATION.alias("source"), LOCATION.alias("destination")
-    rows = connection.execute(
-        sa.select(
-            ITEM.c.sku,
-            MOVE.c.quantity,
-            source.c.code.label("source"),
-            destination.c.code.label("destination"),
-            MOVE.c.kind,
-            MOVE.c.effective_date.label("date"),
-            MOVE.c.ref,
-        )
-        .join(ITEM, ITEM.c.id == MOVE.c.item_id)
-        .join(source, source.c.id == MOVE.c.source_id)
-        .join(destination, destination.c.id == MOVE.c.destination_id)
-        .where(MOVE.c.merchant_id == merchant_id)
-        .order_by(MOVE.c.id)
-    ).mappings()
+    rows = connection.execute(_MOVES, {"merchant_id": merchant_id}).mappings()
     return [{**row, "date": row["date"].isoformat()} for row in rows]
 
 
 def _reservations(connection: Connection, merchant_id: int, names: Mapping[int, str]) -> list[Item]:
-    rows = connection.execute(
-        sa.select(
-            RESERVATION.c.order_id,
-            ITEM.c.sku,
-            LOCATION.c.code.label("location"),
-            RESERVATION.c.quantity,
-            RESERVATION.c.shipped,
-            RESERVATION.c.state,
-        )
-        .join(ITEM, ITEM.c.id == RESERVATION.c.item_id)
-        .join(LOCATION, LOCATION.c.id == RESERVATION.c.location_id)
-        .where(RESERVATION.c.merchant_id == merchant_id)
-        .order_by(RESERVATION.c.id)
-    ).mappings()
+    rows = connection.execute(_RESERVATIONS, {"merchant_id": merchant_id}).mappings()
     return [{"order": names.get(row["order_id"]), **{k: v for k, v in row.items() if k != "order_id"}} for row in rows]
 
 
 def _deliveries(connection: Connection, merchant_id: int, names: Mapping[int, str]) -> list[Item]:
     roles: dict[int, str] = {}
-    for role in connection.execute(sa.select(_ROLE).where(_ROLE.c.merchant_id == merchant_id).order_by(_ROLE.c.role)):
+    for role in connection.execute(_ROLES, {"merchant_id": merchant_id}):
         roles.setdefault(role.connection_id, role.role)
-    rows = connection.execute(
-        sa.select(DELIVERY, _CONNECTION.c.name, _CONNECTION.c.connector)
-        .join(_CONNECTION, _CONNECTION.c.id == DELIVERY.c.connection_id)
-        .where(DELIVERY.c.merchant_id == merchant_id)
-        .order_by(DELIVERY.c.id)
-    ).mappings()
     found = []
-    for row in rows:
+    for row in connection.execute(_DELIVERIES, {"merchant_id": merchant_id}).mappings():
         body = row["frozen_body"] or row["body"]
         found.append(
             {
@@ -214,9 +226,7 @@ def _deliveries(connection: Connection, merchant_id: int, names: Mapping[int, st
 
 
 def _questions(connection: Connection, merchant_id: int, names: Mapping[int, str]) -> list[Item]:
-    rows = connection.execute(
-        sa.select(QUESTION).where(QUESTION.c.merchant_id == merchant_id).order_by(QUESTION.c.id)
-    ).mappings()
+    rows = connection.execute(_QUESTIONS, {"merchant_id": merchant_id}).mappings()
     return [
         {
             "kind": row["kind"],
@@ -233,12 +243,7 @@ def _questions(connection: Connection, merchant_id: int, names: Mapping[int, str
 
 
 def _runs(connection: Connection, merchant_id: int, names: Mapping[int, str]) -> list[Item]:
-    rows = connection.execute(
-        sa.select(_RUN, _INBOX.c.topic)
-        .join(_INBOX, _INBOX.c.seq == _RUN.c.event_seq)
-        .where(_RUN.c.merchant_id == merchant_id)
-        .order_by(_RUN.c.id)
-    ).mappings()
+    rows = connection.execute(_RUNS, {"merchant_id": merchant_id}).mappings()
     return [
         {
             "flow": row["flow"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -14,8 +15,10 @@ from hub.connect.registry import Registry
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import PollCursor
 from hub.core.plan import Plan
+from hub.core.reading import among, rows_in
 from hub.core.sales.tables import SALES_ORDER
 from hub.db.engine import Database
+from hub.db.inserts import insert_rows
 from hub.db.types import instant_us
 from hub.flows.active import Active
 from hub.inbox.arrivals import from_poll
@@ -26,6 +29,26 @@ from hub.workers.loop import Loop
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _CURSOR = PollCursor.__table__  # type: ignore[attr-defined]
+_CURSOR_OF = sa.select(_CURSOR.c.cursor).where(
+    _CURSOR.c.merchant_id == sa.bindparam("merchant_id"),
+    _CURSOR.c.connection_id == sa.bindparam("connection_id"),
+    _CURSOR.c.record == sa.bindparam("record"),
+)
+_MOVE_CURSOR = _CURSOR.update().where(
+    _CURSOR.c.merchant_id == sa.bindparam("_merchant_id"),
+    _CURSOR.c.connection_id == sa.bindparam("_connection_id"),
+    _CURSOR.c.record == sa.bindparam("_record"),
+)
+_CONNECTED = (
+    sa.select(_CONNECTION.c.id, _CONNECTION.c.merchant_id, _CONNECTION.c.connector)
+    .where(_CONNECTION.c.status == "connected")
+    .order_by(_CONNECTION.c.id)
+)
+_BOOKED = sa.select(SALES_ORDER.c.external_id, SALES_ORDER.c.header_as_of, SALES_ORDER.c.payments_as_of).where(
+    SALES_ORDER.c.merchant_id == sa.bindparam("merchant_id"),
+    SALES_ORDER.c.connection_id == sa.bindparam("connection_id"),
+    among(SALES_ORDER.c.external_id),
+)
 _log = structlog.get_logger("hub.poll")
 #: pages of one poll, so that one connection does not keep the others waiting
 _MAX_PAGES = 40
@@ -110,12 +133,7 @@ class Poller:
 
     def _connections(self) -> list[tuple[int, int, str]]:
         with self._database.read() as connection:
-            rows = connection.execute(
-                sa.select(_CONNECTION.c.id, _CONNECTION.c.merchant_id, _CONNECTION.c.connector)
-                .where(_CONNECTION.c.status == "connected")
-                .order_by(_CONNECTION.c.id)
-            )
-            return [(row.id, row.merchant_id, row.connector) for row in rows]
+            return [(row.id, row.merchant_id, row.connector) for row in connection.execute(_CONNECTED)]
 
     def poll_all(self, connection_id: int) -> int:
         """Polls all records of a connection now. Returns how many records are to be read. Raises: ConnectError."""
@@ -131,16 +149,11 @@ class Poller:
         """Asks what changed and plans the read of what we do not have; the cursor commits with the page it covers."""
         link = self._links.open(connection_id)
         lanes = self._active(merchant_id).lanes
+        place = {"merchant_id": merchant_id, "connection_id": connection_id, "record": record}
         found = 0
         for _ in range(_MAX_PAGES):
             with self._database.read() as connection:
-                cursor = connection.execute(
-                    sa.select(_CURSOR.c.cursor).where(
-                        _CURSOR.c.merchant_id == merchant_id,
-                        _CURSOR.c.connection_id == connection_id,
-                        _CURSOR.c.record == record,
-                    )
-                ).scalar_one_or_none()
+                cursor = connection.execute(_CURSOR_OF, place).scalar_one_or_none()
             page = reads.poll(link, record, cursor)
             self._database.ids.ensure(10)
             with self._database.write() as connection:
@@ -160,7 +173,7 @@ class Poller:
                     ],
                     self._clock(),
                 )
-                self._store(connection, merchant_id, connection_id, record, page.cursor, cursor is None)
+                self._store(connection, place, page.cursor, cursor is None)
             found += sum(new)
             if not page.more:
                 break
@@ -188,15 +201,10 @@ class Poller:
         """
         if record != "order" or not items:
             return items
+        ids = [record_id for record_id, _ in items]
         booked = {
-            row.external_id: min(row.header_as_of, row.payments_as_of or 0)
-            for row in connection.execute(
-                sa.select(SALES_ORDER.c.external_id, SALES_ORDER.c.header_as_of, SALES_ORDER.c.payments_as_of).where(
-                    SALES_ORDER.c.merchant_id == merchant_id,
-                    SALES_ORDER.c.connection_id == connection_id,
-                    SALES_ORDER.c.external_id.in_([record_id for record_id, _ in items]),
-                )
-            )
+            row["external_id"]: min(row["header_as_of"], row["payments_as_of"] or 0)
+            for row in rows_in(connection, _BOOKED, ids, merchant_id=merchant_id, connection_id=connection_id)
         }
         return [
             (record_id, stamp)
@@ -204,20 +212,11 @@ class Poller:
             if record_id not in booked or stamp is None or instant_us(stamp) > booked[record_id]
         ]
 
-    def _store(
-        self, connection: sa.Connection, merchant_id: int, connection_id: int, record: str, cursor: str, first: bool
-    ) -> None:
-        values = {"cursor": cursor, "updated_at": self._clock()}
+    def _store(self, connection: sa.Connection, place: Mapping[str, Any], cursor: str, first: bool) -> None:
+        now = self._clock()
         if first:
-            row = {"merchant_id": merchant_id, "connection_id": connection_id, "record": record, **values}
-            connection.execute(_CURSOR.insert(), [{"id": self._database.ids.next(), **row}])
+            row = {"id": self._database.ids.next(), **place, "cursor": cursor, "updated_at": now}
+            insert_rows(connection, _CURSOR, [row])
         else:
-            connection.execute(
-                _CURSOR.update()
-                .where(
-                    _CURSOR.c.merchant_id == merchant_id,
-                    _CURSOR.c.connection_id == connection_id,
-                    _CURSOR.c.record == record,
-                )
-                .values(values)
-            )
+            at = {f"_{name}": value for name, value in place.items()}
+            connection.execute(_MOVE_CURSOR, {**at, "cursor": cursor, "updated_at": now})

@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from hub.connect import payload, sandboxes
@@ -61,6 +62,12 @@ class _Switch:
         await self.app(scope, receive, send)
 
 
+@cache
+def _takes_clock(make: Callable[..., Any]) -> bool:
+    takes = inspect.signature(make).parameters
+    return "clock" in takes or any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values())
+
+
 class Sandboxes:
     """Sandboxes by role."""
 
@@ -110,10 +117,8 @@ class Sandboxes:
         return running.url
 
     def _arguments(self, connector: str, make: Callable[..., Any], products: Sequence[Mapping[str, Any]]) -> Any:
-        takes = inspect.signature(make).parameters
-        open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values())
         made: dict[str, Any] = dict(_MADE_WITH.get(connector, {}))
-        if open_ended or "clock" in takes:
+        if _takes_clock(make):
             made["clock"] = self._clock
         if connector == "shopify":
             made["products"] = [dict(each) for each in products]

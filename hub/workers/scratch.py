@@ -45,6 +45,8 @@ _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 MERCHANT_ID = 1
 _LANES = 64
+_NEWEST = sa.select(sa.func.max(_INBOX.c.seq))
+_CHANGE = _INBOX.update().where(_INBOX.c.seq == sa.bindparam("_seq"))
 #: an event whose record is to be read before anything else
 _LACKS_RECORD = sa.and_(_INBOX.c.kind.in_(READ_KINDS), _INBOX.c.reads.is_(None))
 
@@ -305,10 +307,10 @@ class Scratch:
             [new] = insert_events(connection, [event], self.clock())
             if not new:
                 return None
-            seq = int(connection.execute(sa.select(sa.func.max(_INBOX.c.seq))).scalar_one())
+            seq = int(connection.execute(_NEWEST).scalar_one())
             if content is not None:
                 values = {"reads": payload.encode(content), "state": "ready"}
-                connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
+                connection.execute(_CHANGE, {"_seq": seq, **values})
         return seq
 
     def receive_all(self, events: Sequence[tuple[Received, bytes | None]]) -> list[int]:
@@ -318,10 +320,13 @@ class Scratch:
             insert_events(connection, [event for event, _ in events], self.clock())
             newest = sa.select(_INBOX.c.seq).order_by(_INBOX.c.seq.desc()).limit(len(events))
             seqs = sorted(connection.execute(newest).scalars())
-            for seq, (_, content) in zip(seqs, events, strict=True):
-                if content is not None:
-                    values = {"reads": content, "state": "ready"}
-                    connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(values))
+            read = [
+                {"_seq": seq, "reads": content, "state": "ready"}
+                for seq, (_, content) in zip(seqs, events, strict=True)
+                if content is not None
+            ]
+            if read:
+                connection.execute(_CHANGE, read)
         return seqs
 
     def unread(self) -> list[tuple[int, str, str]]:

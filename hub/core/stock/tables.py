@@ -128,7 +128,10 @@ class ChannelLevel(SQLModel, table=True):
     """What a sales channel believes of one item: `expected` by our reckoning, `acknowledged` as it last answered."""
 
     __tablename__ = "channel_level"
-    __table_args__ = (UniqueConstraint("merchant_id", "connection_id", "item_id", name="channel_level_item"),)
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "item_id", "connection_id", name="channel_level_item"),
+        Index("channel_level_ref", "merchant_id", "item_ref"),
+    )
     id: int = id_column()
     merchant_id: int = bigint()
     connection_id: int = bigint()

@@ -440,10 +440,11 @@ CREATE TABLE channel_level (
     item_ref VARCHAR,
     location_ref VARCHAR,
     PRIMARY KEY (id),
-    CONSTRAINT channel_level_item UNIQUE (merchant_id, connection_id, item_id),
+    CONSTRAINT channel_level_item UNIQUE (merchant_id, item_id, connection_id),
     FOREIGN KEY(item_id) REFERENCES item (id)
 )
 """,
+    "CREATE INDEX channel_level_ref ON channel_level (merchant_id, item_ref)",
     """
 CREATE TABLE item_alias (
     id INTEGER NOT NULL,
@@ -1377,10 +1378,11 @@ CREATE TABLE channel_level (
     item_ref VARCHAR,
     location_ref VARCHAR,
     PRIMARY KEY (id),
-    CONSTRAINT channel_level_item UNIQUE (merchant_id, connection_id, item_id),
+    CONSTRAINT channel_level_item UNIQUE (merchant_id, item_id, connection_id),
     FOREIGN KEY(item_id) REFERENCES item (id)
 )
 """,
+    "CREATE INDEX channel_level_ref ON channel_level (merchant_id, item_ref)",
     """
 CREATE TABLE item_alias (
     id BIGINT NOT NULL,
