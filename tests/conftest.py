@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 import sqlalchemy as sa
 import structlog
 from books import CHAIN_KEY, MERCHANT, NOW, BookOfTest
 from postgres_server import APP_ROLE, PostgresServer
+from valkey_server import ValkeyServer
 
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.stock.setup import open_stock
@@ -45,6 +47,21 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[ValkeyServer]:
+    server = ValkeyServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(_valkey: ValkeyServer) -> str:
+    """An empty Valkey."""
+    with redis.Redis.from_url(_valkey.url) as client:
+        client.flushall()
+    return _valkey.url
 
 
 _numbers = itertools.count(1)

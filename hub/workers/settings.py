@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=home_here)
     database_url: str = ""
     database_admin_url: str = ""
+    #: Redis or Valkey that wakes the processes of a hub on PostgreSQL; empty: one process
+    redis_url: str = ""
     bind: str = "127.0.0.1:8484"
     public_url: str = ""
     #: seconds between polls of a connection; 0: as its connector says
