@@ -27,7 +27,9 @@ class PostgresServer:
     """One server. PostgreSQL refuses to run as root: started by root it runs as `nobody`, from a copy of the binaries when
     `nobody` cannot reach them where they are. Start it from the main thread, with which it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable`: a commit is on the disk, as where it matters; tests do without."""
+        self._durable = durable
         self._home = Path(tempfile.mkdtemp(prefix="hubpg", dir="/tmp"))  # socket paths end at 107 bytes
         self._home.chmod(0o755)
         self.folder = self._home / "p"
@@ -52,6 +54,10 @@ class PostgresServer:
         with psycopg.connect(dbname=database, user="postgres", host=str(self.folder), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
@@ -65,13 +71,9 @@ class PostgresServer:
         done = subprocess.run([self._bin / "initdb", "-D", data, *options], **self._how(), check=False)
         if done.returncode:
             raise RuntimeError(f"initdb failed: {self._log_text()}")
-        settings = (
-            "listen_addresses=",
-            "fsync=off",
-            "full_page_writes=off",
-            "synchronous_commit=off",
-            "max_connections=200",
-        )
+        settings = ["listen_addresses=", "max_connections=200"]
+        if not self._durable:
+            settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
         arguments = [part for setting in settings for part in ("-c", setting)]
         self._process = subprocess.Popen(
             [self._bin / "postgres", "-D", data, "-k", self.folder, *arguments],

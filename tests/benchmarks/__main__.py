@@ -17,24 +17,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import raw
 from tests.benchmarks.books import Books
 from tests.benchmarks.end_to_end import EndToEnd
+from tests.benchmarks.engines import NAMES, Engine, engine, settings
 from tests.benchmarks.hub_home import bodies
 
 
-def books(folder: Path, orders: int, rounds: int) -> dict[str, Any]:
+def books(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, Any]:
     """Events in the inbox to committed books, beside the raw limit."""
     body = next(bodies(1))
-    measured = Books.open(folder / "books")
+    measured = Books.open(folder / "books", settings(folder / "books", on.variables()))
     try:
         measured.fill(200)
         measured.work()
         results = []
         for _ in range(rounds):
-            limit = raw.measure(folder, orders, body)
+            limit = on.raw(orders, body)
             measured.fill(orders)
+            server = on.cpu()
             wall, cpu = measured.work()
+            cpu += on.cpu() - server
             results.append(
                 {
                     "raw_orders_per_s": round(limit),
@@ -49,9 +51,9 @@ def books(folder: Path, orders: int, rounds: int) -> dict[str, Any]:
         measured.close()
 
 
-def growth(folder: Path, steps: tuple[int, ...], orders: int) -> dict[str, Any]:
+def growth(folder: Path, on: Engine, steps: tuple[int, ...], orders: int) -> dict[str, Any]:
     """CPU of one order with few and with many orders in the books."""
-    measured = Books.open(folder / "growth")
+    measured = Books.open(folder / "growth", settings(folder / "growth", on.variables()))
     try:
         results: dict[str, float] = {}
         for target in steps:
@@ -59,7 +61,8 @@ def growth(folder: Path, steps: tuple[int, ...], orders: int) -> dict[str, Any]:
                 measured.fill(min(1000, target - orders - measured.next_order))
                 measured.work()
             measured.fill(orders)
-            _, cpu = measured.work()
+            server = on.cpu()
+            cpu = measured.work()[1] + on.cpu() - server
             results[f"at_{target}"] = round(cpu * 1e6 / orders)
             _tell(f"growth: {target} orders: {results[f'at_{target}']} us an order")
         values = list(results.values())
@@ -68,9 +71,9 @@ def growth(folder: Path, steps: tuple[int, ...], orders: int) -> dict[str, Any]:
         measured.close()
 
 
-def end_to_end(folder: Path, orders: int, rounds: int) -> dict[str, Any]:
+def end_to_end(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, Any]:
     """Webhooks in, two deliveries an order out."""
-    measured = EndToEnd(folder / "end")
+    measured = EndToEnd(folder / "end", on)
     try:
         measured.flat_out(100)
         flat = [measured.flat_out(orders) for _ in range(rounds)]
@@ -91,11 +94,10 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=("books", "growth", "end"), action="append")
+    parser.add_argument("--database", choices=NAMES, action="append")
     arguments = parser.parse_args()
     wanted = arguments.only or ["books", "growth", "end"]
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
-    for name in ("books", "growth", "end"):
-        (folder / name).mkdir()
     result: dict[str, Any] = {
         "machine": {
             "cpus": os.cpu_count(),
@@ -105,12 +107,19 @@ def main() -> None:
         }
     }
     try:
-        if "books" in wanted:
-            result["books"] = books(folder, arguments.orders, arguments.rounds)
-        if "growth" in wanted:
-            result["growth"] = growth(folder, (1_000, 10_000), arguments.orders // 2)
-        if "end" in wanted:
-            result["end_to_end"] = end_to_end(folder, arguments.orders, arguments.rounds)
+        for name in arguments.database or NAMES:
+            place = folder / name
+            for part in ("books", "growth", "end"):
+                (place / part).mkdir(parents=True)
+            with engine(name, place) as on:
+                found: dict[str, Any] = {}
+                result[name] = found
+                if "books" in wanted:
+                    found["books"] = books(place, on, arguments.orders, arguments.rounds)
+                if "growth" in wanted:
+                    found["growth"] = growth(place, on, (1_000, 10_000), arguments.orders // 2)
+                if "end" in wanted:
+                    found["end_to_end"] = end_to_end(place, on, arguments.orders, arguments.rounds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(result, indent=2))

@@ -24,8 +24,8 @@ class Books:
     next_order: int = 1
 
     @classmethod
-    def open(cls, home: Path) -> Books:
-        settings = Settings(home=home)
+    def open(cls, home: Path, settings: Settings | None = None) -> Books:
+        settings = settings or Settings(home=home)
         setup.init(settings)
         write_home(home)
         hub = Hub.open(settings)

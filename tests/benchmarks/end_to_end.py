@@ -12,21 +12,22 @@ from typing import Any
 
 from hub.connect.http import httpx
 from hub.workers.admin import setup
-from hub.workers.settings import Settings
 from tests.benchmarks import load
+from tests.benchmarks.engines import Engine, settings, tree, tree_cpu
 from tests.benchmarks.hub_home import SECRET, SKUS, bodies, connections, write_home
 
 ROOT = Path(__file__).resolve().parents[2]
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 class EndToEnd:
     """The hub process and the sink process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: Engine) -> None:
         self.home = folder / "home"
         self.next_order = 1
-        setup.init(Settings(home=self.home))
+        self._engine = engine
+        variables = engine.variables()
+        setup.init(settings(self.home, variables))
         write_home(self.home)
         self.sink = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.sink"],
@@ -37,7 +38,7 @@ class EndToEnd:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
         self.hub = subprocess.Popen(
             [sys.executable, "-m", "hub", "up"],
-            env={**kept, "HUB_HOME": str(self.home), "HUB_BIND": "127.0.0.1:0", "PYTHONPATH": str(ROOT)},
+            env={**kept, "HUB_HOME": str(self.home), "HUB_BIND": "127.0.0.1:0", "PYTHONPATH": str(ROOT), **variables},
             stdout=subprocess.DEVNULL, stderr=(folder / "hub.log").open("w"),
         )  # fmt: skip
         self.client = httpx.Client(timeout=60)
@@ -111,25 +112,13 @@ class EndToEnd:
         }
 
     def cpu(self) -> float:
-        """CPU seconds of the hub's process tree so far."""
-        total = 0
-        for pid in self._tree(self.hub.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / _TICK
+        """CPU seconds of the hub and its database server so far."""
+        return tree_cpu(self.hub.pid) + self._engine.cpu()
 
     def memory(self) -> float:
         """Resident memory of the tree in MB."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._tree(self.hub.pid))
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in tree(self.hub.pid))
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-    def _tree(self, pid: int) -> list[int]:
-        found = [pid]
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            children = (task / "children").read_text().split()
-            for child in children:
-                found += self._tree(int(child))
-        return found
 
     def close(self) -> None:
         self.client.close()
