@@ -8,10 +8,10 @@ import socket
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 
 from hub.connect.vault import load_root_keys
 from hub.web.access import RUN_SECONDS, Keys, signing_key
@@ -43,13 +43,13 @@ class Server:
         self._thread: threading.Thread | None = None
         self._up = False
         try:
-            self._socket = _bound(settings)
+            self._socket = bound(settings)
             self.port: int = self._socket.getsockname()[1]
             #: how a person on this machine reaches it
             self.url = local_url(settings.host, self.port)
             self.token = self._keys.api_token(RUN_SECONDS, boot=True)
             self.hub = Hub.open(settings)
-            self._server = _web_server(create_app(self.hub, settings, port=self.port, keys=self._keys))
+            self._server = web_server(create_app(self.hub, settings, port=self.port, keys=self._keys))
         except BaseException:
             self._lock.release()
             raise
@@ -119,7 +119,8 @@ class Server:
         _log.info("hub is down")
 
 
-def _web_server(app: FastAPI) -> uvicorn.Server:
+def web_server(app: Any) -> uvicorn.Server:
+    """The server of an application, as a hub runs it."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -140,7 +141,8 @@ def _ignored(_number: int, _frame: object) -> None:
     """Keeps the process alive until it has stopped in order."""
 
 
-def _bound(settings: Settings) -> socket.socket:
+def bound(settings: Settings) -> socket.socket:
+    """A socket that listens where the settings say. Raises: AdminError."""
     host = settings.host.strip("[]")
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:

@@ -17,10 +17,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import intake
 from tests.benchmarks.books import Books
 from tests.benchmarks.end_to_end import EndToEnd
 from tests.benchmarks.engines import NAMES, Engine, engine, settings
 from tests.benchmarks.hub_home import bodies
+
+PARTS = ("books", "intake", "growth", "end")
 
 
 def books(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, Any]:
@@ -85,6 +88,12 @@ def end_to_end(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, 
         measured.close()
 
 
+def _intake(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, Any]:
+    found = intake.measure(folder / "intake", on, orders, rounds)
+    _tell(f"intake: {found}")
+    return found
+
+
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -93,10 +102,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("books", "growth", "end"), action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--database", choices=NAMES, action="append")
     arguments = parser.parse_args()
-    wanted = arguments.only or ["books", "growth", "end"]
+    wanted = arguments.only or list(PARTS)
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     result: dict[str, Any] = {
         "machine": {
@@ -109,13 +118,15 @@ def main() -> None:
     try:
         for name in arguments.database or NAMES:
             place = folder / name
-            for part in ("books", "growth", "end"):
+            for part in PARTS:
                 (place / part).mkdir(parents=True)
             with engine(name, place) as on:
                 found: dict[str, Any] = {}
                 result[name] = found
                 if "books" in wanted:
                     found["books"] = books(place, on, arguments.orders, arguments.rounds)
+                if "intake" in wanted:
+                    found["intake"] = _intake(place, on, 2 * arguments.orders, arguments.rounds)
                 if "growth" in wanted:
                     found["growth"] = growth(place, on, (1_000, 10_000), arguments.orders // 2)
                 if "end" in wanted:

@@ -13,10 +13,8 @@ from typing import Any
 from hub.connect.http import httpx
 from hub.workers.admin import setup
 from tests.benchmarks import load
-from tests.benchmarks.engines import Engine, settings, tree, tree_cpu
+from tests.benchmarks.engines import ROOT, Engine, environment, settings, tree, tree_cpu
 from tests.benchmarks.hub_home import SECRET, SKUS, bodies, connections, write_home
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class EndToEnd:
@@ -35,10 +33,9 @@ class EndToEnd:
         )  # fmt: skip
         assert self.sink.stdout is not None
         self.sink_url = f"http://127.0.0.1:{int(self.sink.stdout.readline())}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
         self.hub = subprocess.Popen(
             [sys.executable, "-m", "hub", "up"],
-            env={**kept, "HUB_HOME": str(self.home), "HUB_BIND": "127.0.0.1:0", "PYTHONPATH": str(ROOT), **variables},
+            env=environment(self.home, variables),
             stdout=subprocess.DEVNULL, stderr=(folder / "hub.log").open("w"),
         )  # fmt: skip
         self.client = httpx.Client(timeout=60)

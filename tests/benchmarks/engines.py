@@ -13,6 +13,7 @@ from hub.workers.settings import Settings
 from tests.benchmarks import raw
 from tests.postgres_server import APP_ROLE, PostgresServer
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("sqlite", "postgres")
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -72,6 +73,12 @@ def settings(home: Path, variables: dict[str, str]) -> Settings:
     """The settings of a hub in this process."""
     named = {name.removeprefix("HUB_").lower(): value for name, value in variables.items()}
     return Settings(home=home, **named)  # type: ignore[arg-type]
+
+
+def environment(home: Path, variables: dict[str, str]) -> dict[str, str]:
+    """The environment of a hub's process: nothing of the caller's hub."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    return {**kept, "PYTHONPATH": str(ROOT), "HUB_HOME": str(home), "HUB_BIND": "127.0.0.1:0", **variables}
 
 
 def tree(pid: int) -> list[int]:

@@ -13,10 +13,11 @@ from tests.benchmarks.hub_home import headers
 
 @dataclass
 class Answers:
-    """What came back: seconds per answer, and how many were not 2xx."""
+    """What came back: seconds per answer, how many were not 2xx, and seconds from the first request to the last answer."""
 
     seconds: list[float]
     refused: int
+    wall: float = 0.0
 
     def percentile(self, share: float) -> float:
         ordered = sorted(self.seconds)
@@ -69,4 +70,5 @@ async def _send(url: str, made: Sequence[bytes], connections: int, per_second: f
         writer.close()
 
     await asyncio.gather(*(work() for _ in range(connections)))
+    answers.wall = time.perf_counter() - began
     return answers
