@@ -23,7 +23,7 @@ from tests.benchmarks.end_to_end import EndToEnd
 from tests.benchmarks.engines import NAMES, Engine, engine, settings
 from tests.benchmarks.hub_home import bodies
 
-PARTS = ("books", "intake", "growth", "end")
+PARTS = ("books", "intake", "growth", "end", "saturated")
 
 
 def books(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, Any]:
@@ -83,7 +83,23 @@ def end_to_end(folder: Path, on: Engine, orders: int, rounds: int) -> dict[str, 
         _tell(f"end to end: {flat}")
         steady = {f"at_{rate}_per_s": measured.steady(rate, 10) for rate in (50, 100)}
         _tell(f"answers: {steady}")
-        return {"orders": orders, "rounds": flat, "answer": steady}
+        standing = measured.standing()
+        _tell(f"standing: {standing}")
+        return {"orders": orders, "rounds": flat, "answer": steady, "standing": standing}
+    finally:
+        measured.close()
+
+
+def saturated(folder: Path, on: Engine, waiting: int) -> dict[str, Any]:
+    """How long senders wait for their answer while workers have more to do than they can."""
+    measured = EndToEnd(folder / "saturated", on)
+    try:
+        measured.stop()
+        measured.pile_up(waiting)
+        measured.start()
+        found = measured.steady(200, 20, settle=False)
+        _tell(f"answers at 200/s with {waiting} events waiting: {found}")
+        return {"waiting": waiting, **found}
     finally:
         measured.close()
 
@@ -103,6 +119,8 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=PARTS, action="append")
+    parser.add_argument("--waiting", type=int, default=20_000, help="events that wait while answers are measured")
+    parser.add_argument("--growth", type=int, action="append", help="orders in the books at which one is measured")
     parser.add_argument("--database", choices=NAMES, action="append")
     arguments = parser.parse_args()
     wanted = arguments.only or list(PARTS)
@@ -128,7 +146,11 @@ def main() -> None:
                 if "intake" in wanted:
                     found["intake"] = _intake(place, on, 2 * arguments.orders, arguments.rounds)
                 if "growth" in wanted:
-                    found["growth"] = growth(place, on, (1_000, 10_000), arguments.orders // 2)
+                    found["growth"] = growth(
+                        place, on, tuple(arguments.growth or (1_000, 10_000)), arguments.orders // 2
+                    )
+                if "saturated" in wanted:
+                    found["saturated"] = saturated(place, on, arguments.waiting)
                 if "end" in wanted:
                     found["end_to_end"] = end_to_end(place, on, arguments.orders, arguments.rounds)
     finally:

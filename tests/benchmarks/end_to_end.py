@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from hub.connect.http import httpx
-from hub.workers.admin import setup
+from hub.workers.admin import running, setup
+from hub.workers.hub import Hub
 from tests.benchmarks import load
+from tests.benchmarks.books import Books
 from tests.benchmarks.engines import ROOT, Engine, environment, settings, tree, tree_cpu
 from tests.benchmarks.hub_home import SECRET, SKUS, bodies, connections, write_home
 
@@ -23,9 +26,10 @@ class EndToEnd:
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.home = folder / "home"
         self.next_order = 1
+        self._folder = folder
         self._engine = engine
-        variables = engine.variables()
-        setup.init(settings(self.home, variables))
+        self._variables = engine.variables()
+        setup.init(settings(self.home, self._variables))
         write_home(self.home)
         self.sink = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.sink"],
@@ -33,24 +37,62 @@ class EndToEnd:
         )  # fmt: skip
         assert self.sink.stdout is not None
         self.sink_url = f"http://127.0.0.1:{int(self.sink.stdout.readline())}"
-        self.hub = subprocess.Popen(
-            [sys.executable, "-m", "hub", "up"],
-            env=environment(self.home, variables),
-            stdout=subprocess.DEVNULL, stderr=(folder / "hub.log").open("w"),
-        )  # fmt: skip
         self.client = httpx.Client(timeout=60)
-        self._wait_for_hub()
+        self.start()
         self._prepare()
 
-    def _wait_for_hub(self) -> None:
-        file = self.home / "run" / "hub.json"
-        while not file.is_file():
-            if self.hub.poll() is not None:
-                raise RuntimeError("the hub did not start")
-            time.sleep(0.05)
-        running = json.loads(file.read_text())
-        self.url = running["url"]
-        self.client.headers["authorization"] = f"Bearer {running['token']}"
+    def start(self) -> float:
+        """Starts the hub. Returns the seconds until it answered."""
+        began = time.perf_counter()
+        self.hub = subprocess.Popen(
+            [sys.executable, "-m", "hub", "up"],
+            env=environment(self.home, self._variables),
+            stdout=subprocess.DEVNULL, stderr=(self._folder / "hub.log").open("a"),
+        )  # fmt: skip
+        while self.hub.poll() is None:
+            there = running.read(self.home)
+            if there is not None and there.pid == self.hub.pid:
+                self.url = there.url
+                self.client.headers["authorization"] = f"Bearer {there.token}"
+                try:
+                    if self.client.get(f"{self.url}/healthz").status_code == 200:
+                        return time.perf_counter() - began
+                except httpx.TransportError:
+                    pass
+            time.sleep(0.01)
+        raise RuntimeError("the hub did not start")
+
+    def stop(self) -> None:
+        """Stops the hub in order."""
+        self.hub.terminate()
+        self.hub.wait(60)
+
+    def pile_up(self, count: int) -> None:
+        """Puts so many order events into the inbox of a hub that does not run."""
+        filled = Books(Hub.open(settings(self.home, self._variables)), self.next_order)
+        try:
+            for _ in range(0, count, 1_000):
+                filled.fill(min(1_000, count))
+        finally:
+            filled.close()
+        self.next_order = filled.next_order
+
+    def standing(self) -> dict[str, float]:
+        """What a hub takes that does nothing: seconds to start, megabytes once it is idle, seconds until it is ready again
+        after a kill under load."""
+        self.stop()
+        start = self.start()
+        time.sleep(5)
+        idle = self.memory()
+        made = self._made(300)
+        sending = threading.Thread(target=load.send, args=(f"{self.url}/webhooks/shop", made), daemon=True)
+        sending.start()
+        time.sleep(0.5)
+        self.hub.kill()
+        self.hub.wait()
+        again = self.start()
+        self.wait_idle()
+        return {"start_s": round(start, 2), "idle_mb": round(idle, 1), "again_after_kill_s": round(again, 2)}
 
     def _prepare(self) -> None:
         text = json.dumps(connections(self.sink_url))
@@ -97,11 +139,12 @@ class EndToEnd:
             "memory_mb": round(self.memory(), 1),
         }
 
-    def steady(self, per_second: float, seconds: float) -> dict[str, float]:
-        """Latency of the answer at a steady rate."""
+    def steady(self, per_second: float, seconds: float, *, settle: bool = True) -> dict[str, float]:
+        """Latency of the answer at a steady rate. `settle`: until all is worked."""
         made = self._made(int(per_second * seconds))
         answers = load.send(f"{self.url}/webhooks/shop", made, connections=16, per_second=per_second)
-        self.wait_idle()
+        if settle:
+            self.wait_idle()
         return {
             "p50_ms": round(answers.percentile(0.50) * 1000, 2),
             "p99_ms": round(answers.percentile(0.99) * 1000, 2),
@@ -119,8 +162,7 @@ class EndToEnd:
 
     def close(self) -> None:
         self.client.close()
-        self.hub.terminate()
-        self.hub.wait(30)
+        self.stop()
         assert self.sink.stdin is not None
         self.sink.stdin.close()
         self.sink.wait(10)
