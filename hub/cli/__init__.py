@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 #: commands in the order of the help; each is a module here with `command` (a function) or `app` (a group)
 COMMANDS = (
-    "demo init up login token status connections import run poll replay inbox flows runs outbox questions orders stock "
+    "demo init up web worker login token status connections import run poll replay inbox flows runs outbox questions orders stock "
     "ledger documents verify lint test capture simulate graph new recipes schema docs"
 ).split()
 #: commands that an installation may lack

@@ -33,7 +33,7 @@ def command(
     from hub.workers.admin.running import RunLock
 
     settings = settings_of(home)
-    lock = RunLock(settings.home)
+    lock = RunLock(settings.home, many=settings.many)
     if settings.home.is_dir():
         lock.take(wait_s=2)
     try:

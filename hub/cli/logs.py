@@ -6,15 +6,28 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from hub.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from hub.workers.settings import Settings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _HIDDEN = frozenset(
     "body headers authorization cookie secret secrets token access_token refresh_token password".split()
 )
 _MAX_TEXT = 500
+
+
+def set_up(settings: Settings) -> None:
+    """Logs as the settings say. Raises: CommandError."""
+    try:
+        configure(settings.log_level)
+    except ValueError as error:
+        raise CommandError(str(error), exit_code=2) from None
 
 
 def configure(level: str) -> None:

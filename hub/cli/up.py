@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.errors import CommandError
 from hub.cli.options import Home, settings_of
 
 
@@ -20,10 +19,7 @@ def command(
     from hub.web.server import Server
 
     settings = settings_of(home, bind=bind)
-    try:
-        logs.configure(settings.log_level)
-    except ValueError as error:
-        raise CommandError(str(error), exit_code=2) from None
+    logs.set_up(settings)
     server = Server(settings)
     print(f"The hub answers at {server.url}", flush=True)
     print(f"Sign in (once, within 15 minutes): {server.login_url()}", flush=True)

@@ -98,7 +98,7 @@ class DataKey(SQLModel, table=True):
 
 
 class OAuthState(SQLModel, table=True):
-    """The `state` of an OAuth round that came back: it is used once."""
+    """What was used and works once: the `state` of an OAuth round that came back, and sign-in links (merchant 0)."""
 
     __tablename__ = "oauth_state"
     __table_args__ = (sa.UniqueConstraint("merchant_id", "jti"),)

@@ -76,6 +76,11 @@ class Outbox:
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its dispatcher runs, or was never started."""
+        return self._thread is None or self._thread.is_alive()
+
     def wake(self) -> None:
         self._wake.set()
 

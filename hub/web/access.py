@@ -7,16 +7,19 @@ import hmac
 import ipaddress
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.connect import tokens
 from hub.connect.vault import RootKey
+from hub.db.engine import Database
+from hub.db.types import now_us
 
 SESSION_COOKIE = "hub_session"
 SESSION_SECONDS = 12 * 3600
@@ -24,6 +27,11 @@ LOGIN_SECONDS = 900
 RUN_SECONDS = 366 * 86_400
 _API, _SESSION, _LOGIN = "hub-api", "hub-session", "hub-login"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: text, because both engines know it; merchant 0: of the hub, not of one merchant
+_USE = sa.text(
+    "INSERT INTO oauth_state (id, merchant_id, jti, used_at) VALUES (:id, :merchant_id, :jti, :used_at)"
+    " ON CONFLICT DO NOTHING"
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -32,10 +40,26 @@ def signing_key(root: RootKey, label: str = "hub tokens v1") -> bytes:
     return hmac.digest(root.key, label.encode(), hashlib.sha256)
 
 
-class Keys:
-    """Makes and checks tokens, sessions and one-time links."""
+def used_up(database: Database) -> Callable[[str], bool]:
+    """Uses up what works once, for all processes of a hub; says whether it was not used before."""
 
-    def __init__(self, key: bytes) -> None:
+    def use(jti: str) -> bool:
+        database.ids.ensure(1)
+        with database.write() as connection:
+            row = {"id": database.ids.next(), "merchant_id": 0, "jti": jti, "used_at": now_us()}
+            return connection.execute(_USE, row).rowcount == 1
+
+    return use
+
+
+class Keys:
+    """Makes and checks tokens, sessions and one-time links.
+
+    `used_up`: where one-time links of any process of the hub are good in each of them; without it those of this process
+    only, for as long as it runs."""
+
+    def __init__(self, key: bytes, used_up: Callable[[str], bool] | None = None) -> None:
+        self._used_up = used_up
         self.key = key
         #: of this process: its own token and its links end with it
         self._boot = secrets.token_urlsafe(9)
@@ -52,13 +76,19 @@ class Keys:
 
     def login_token(self) -> str:
         """What a one-time link holds."""
-        claims = {"jti": secrets.token_urlsafe(12), "boot": self._boot}
+        claims = {"jti": secrets.token_urlsafe(12)}
+        if self._used_up is None:
+            claims["boot"] = self._boot
         return tokens.issue(self.key, claims, audience=_LOGIN, lifetime_s=LOGIN_SECONDS)
 
     def use_login(self, token: str) -> bool:
         """Whether a one-time link is good; it is used up by this."""
         claims = self._claims(token, _LOGIN)
-        if claims is None or claims.get("boot") != self._boot:
+        if claims is None:
+            return False
+        if self._used_up is not None:
+            return self._used_up(claims["jti"])
+        if claims.get("boot") != self._boot:
             return False
         with self._lock:
             if claims["jti"] in self._used:

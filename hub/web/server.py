@@ -1,4 +1,4 @@
-"""Runs a hub: its lock, its workers, its web server; and stops them in order."""
+"""Runs a hub that answers: its lock, its parts, its web server; and stops them in order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any
 
@@ -14,13 +15,15 @@ import structlog
 import uvicorn
 
 from hub.connect.vault import load_root_keys
-from hub.web.access import RUN_SECONDS, Keys, signing_key
+from hub.web.access import RUN_SECONDS, Keys, signing_key, used_up
 from hub.web.app import create_app, local_url
 from hub.workers import memory
 from hub.workers.admin import setup
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.running import RunLock, Running, announce, withdraw
 from hub.workers.hub import Hub
+from hub.workers.parts import ALL, Part
+from hub.workers.process import check_many, told
 from hub.workers.settings import Settings
 
 _log = structlog.get_logger("hub.server")
@@ -29,15 +32,18 @@ _COMMAND_S = 10
 
 
 class Server:
-    """A hub that answers on its address. `start` and `stop`, or `run` until a signal comes.
+    """A hub that answers on its address. `start` and `stop`, or `run` until a signal comes. `parts`: what else it does.
 
     Raises: AlreadyRunning, AdminError, VaultError when it cannot start; nothing is left behind then."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, parts: Collection[Part] = ALL) -> None:
         self.settings = settings
+        #: a hub in one process: commands on this machine are told where it answers
+        self._whole = frozenset(parts) == ALL
+        if not self._whole:
+            check_many(settings)
         setup.check_ready(settings)
-        self._keys = Keys(signing_key(load_root_keys(settings.home)[0]))
-        self._lock = RunLock(settings.home)
+        self._lock = RunLock(settings.home, many=settings.many)
         # a command that works with the hub is done soon
         self._lock.take(wait_s=_COMMAND_S)
         self._thread: threading.Thread | None = None
@@ -47,8 +53,10 @@ class Server:
             self.port: int = self._socket.getsockname()[1]
             #: how a person on this machine reaches it
             self.url = local_url(settings.host, self.port)
+            self.hub = Hub.open(settings, parts=parts)
+            used = used_up(self.hub.database) if settings.many else None
+            self._keys = Keys(signing_key(load_root_keys(settings.home)[0]), used)
             self.token = self._keys.api_token(RUN_SECONDS, boot=True)
-            self.hub = Hub.open(settings)
             self._server = web_server(create_app(self.hub, settings, port=self.port, keys=self._keys))
         except BaseException:
             self._lock.release()
@@ -105,14 +113,16 @@ class Server:
         self._up = True
         memory.tune()
         self.hub.start()
-        announce(self.settings.home, Running(self.url, self.token, os.getpid()))
-        _log.info("hub is up", url=self.url, database=self.hub.database.url.get_backend_name())
+        if self._whole:
+            announce(self.settings.home, Running(self.url, self.token, os.getpid()))
+        _log.info("hub is up", url=self.url, **told(self.hub))
 
     def _end(self) -> None:
         if not self._up:
             return
         self._up = False
-        withdraw(self.settings.home)
+        if self._whole:
+            withdraw(self.settings.home, os.getpid())
         self._socket.close()
         self.hub.stop()
         self._lock.release()

@@ -19,6 +19,8 @@ _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.books")
 #: a batch costs some queries however small it is: a full one takes longer than this and is not slowed
 _GATHER_S = 0.1
+#: seconds for which one wake-up keeps this process from taking the next
+_DRAIN_S = 5.0
 
 
 class BooksWorker:
@@ -47,8 +49,16 @@ class BooksWorker:
     def start(self) -> None:
         self._loop.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._loop.alive
+
     def wake(self) -> None:
         self._loop.wake()
+
+    def drain(self) -> None:
+        """Works until nothing is left, or others should have their turn."""
+        self._loop.drain(_DRAIN_S)
 
     def stop(self) -> None:
         self._loop.stop()

@@ -46,6 +46,10 @@ class FetchWorker:
         self._arrived = threading.Event()
         self._loop = Loop("fetch", self._step)
 
+    @property
+    def alive(self) -> bool:
+        return self._loop.alive
+
     def start(self) -> None:
         self._loop.start()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
-import structlog
 
 from hub.connect.links import Links
 from hub.connect.registry import Registry
@@ -29,18 +28,30 @@ from hub.outbox.worker import Outbox
 from hub.workers.books import BooksWorker
 from hub.workers.fetch import FetchWorker
 from hub.workers.loop import Loop
+from hub.workers.parts import ALL, Part
 from hub.workers.polling import Poller
 from hub.workers.scheduler import Scheduler
 from hub.workers.settings import Settings
 
+if TYPE_CHECKING:
+    from hub.workers.wakeups import WakeUps
+
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
-_log = structlog.get_logger("hub")
 #: seconds between looks at what a lost wake-up or a crash left behind
 SWEEP_S = 15.0
 
 
+class _Runs(Protocol):
+    """What every part can do."""
+
+    @property
+    def alive(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
 class Hub:
-    """The parts of a hub. `start` runs them in threads; without it, `run_until_idle` works what is there."""
+    """The parts of a hub. `start` runs those of this process in threads; without it, `run_until_idle` works what is there."""
 
     def __init__(
         self,
@@ -54,7 +65,11 @@ class Hub:
         outbox_threads: int = 24,
         transport: Any = None,
         only: Collection[str] | None = None,
+        parts: Collection[Part] = ALL,
+        redis_url: str = "",
     ) -> None:
+        #: what this process runs when it is started
+        self.parts = frozenset(parts)
         #: the flows that run, by file name; None: all
         self.only = only
         self.database = database
@@ -70,7 +85,7 @@ class Hub:
         #: held while flows are loaded; what runs meanwhile goes on with those before
         self._loading = threading.Lock()
         self._started = False
-        self.intake = Intake(database, self._wake)
+        self.intake = Intake(database, lambda: self.wake(Part.BOOKS))
         self.outbox = Outbox(
             database,
             self.links,
@@ -80,19 +95,30 @@ class Hub:
             clock=clock,
             import_pending=lambda connection_id: self.poller.soon(connection_id),
             listeners=self._listeners,
-            announced=self._wake,
+            announced=lambda: self.wake(Part.BOOKS),
         )
         #: who writes in a book now: batches, and the changes that people make
         self.locks = BookLocks()
         self.batch = Batch(database, self.locks, clock)
         self.books = BooksWorker(database, self.batch, self.active, self.notice, self.owner, clock, self._news)
-        self.fetch = FetchWorker(database, self.links, self.owner, clock, self.books.wake)
-        self.scheduler = Scheduler(database, self.merchants, self.active, clock, self._wake)
-        self._sweeper = Loop("sweep", self._sweep, idle_s=SWEEP_S)
-        self.poller = Poller(database, self.links, registry, self.active, clock, poll_seconds, self._wake)
+        self.fetch = FetchWorker(database, self.links, self.owner, clock, lambda: self.wake(Part.BOOKS))
+        self.scheduler = Scheduler(database, self.merchants, self.active, clock, lambda: self.wake(Part.BOOKS))
+        self.poller = Poller(
+            database, self.links, registry, self.active, clock, poll_seconds, lambda: self.wake(Part.FETCH)
+        )
+        self._runs: Mapping[Part, _Runs] = {
+            Part.OUTBOX: self.outbox,
+            Part.BOOKS: self.books,
+            Part.FETCH: self.fetch,
+            Part.POLL: self.poller,
+            Part.SCHEDULE: self.scheduler,
+            Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S),
+        }
+        self._wakes = {Part.OUTBOX: self.outbox.wake, Part.BOOKS: self.books.wake, Part.FETCH: self.fetch.wake}
+        self._wakeups = self._between_processes(redis_url)
 
     @classmethod
-    def open(cls, settings: Settings) -> Hub:
+    def open(cls, settings: Settings, *, parts: Collection[Part] = ALL) -> Hub:
         """Opens the hub of a home. Raises: VaultError when there is no key."""
         database = Database(settings.url)
         vault = Vault(load_root_keys(settings.home), database.ids)
@@ -102,6 +128,9 @@ class Hub:
             Registry.discover(settings.home),
             homes=[settings.home],
             poll_seconds=settings.poll_seconds,
+            outbox_threads=settings.threads,
+            parts=parts,
+            redis_url="" if database.sqlite else settings.redis_url,
         )
 
     def merchants(self) -> list[int]:
@@ -166,29 +195,44 @@ class Hub:
         return self.problems
 
     def start(self) -> None:
-        """Starts the workers."""
+        """Starts the parts of this process."""
         self._started = True
         if self.database.sqlite:
             self.books.release_all()
-        self.outbox.start()
-        self.books.start()
-        self.fetch.start()
-        self.poller.start()
-        self.scheduler.start()
-        self._sweeper.start()
+        for part in self._own:
+            self._runs[part].start()
+        if self._wakeups is not None:
+            self._wakeups.listen()
 
     def stop(self) -> None:
-        """Stops the workers in order: no new work is taken, what is being sent is waited for."""
+        """Stops in order: no new work is taken, what is being sent is waited for."""
+        if self._wakeups is not None:
+            self._wakeups.mute()
         if self._started:
-            self._sweeper.stop()
-            self.scheduler.stop()
-            self.poller.stop()
-            self.fetch.stop()
-            self.books.stop()
-            self.outbox.stop()
+            for part in reversed(self._own):
+                self._runs[part].stop()
         self.intake.close()
+        if self._wakeups is not None:
+            self._wakeups.stop()
         self.links.close()
         self.database.dispose()
+
+    @property
+    def dead(self) -> list[Part]:
+        """Parts whose thread ended though nobody stopped it."""
+        return [part for part in self._own if not self._runs[part].alive]
+
+    @property
+    def _own(self) -> list[Part]:
+        """The parts that run here, in the order in which they start."""
+        return [part for part in Part if part in self.parts and part in self._runs]
+
+    def wake(self, *parts: Part) -> None:
+        """Says that there is work for some parts: here at once, and in other processes. Never waits, never fails."""
+        for part in parts:
+            self._wakes[part]()
+        if self._wakeups is not None:
+            self._wakeups.ring(parts)
 
     def run_until_idle(self) -> None:
         """Works everything that can be worked now, in this thread; for a hub that was not started."""
@@ -201,8 +245,13 @@ class Hub:
         ):
             pass
 
-    def _wake(self) -> None:
-        self.books.wake()
+    def _between_processes(self, redis_url: str) -> WakeUps | None:
+        if not redis_url:
+            return None
+        from hub.workers.wakeups import WOKEN, WakeUps  # loaded only where there is a Redis
+
+        drains = {**self._wakes, Part.BOOKS: self.books.drain}
+        return WakeUps(redis_url, {part: drains[part] for part in WOKEN if part in self._own})
 
     def _sweep(self) -> bool:
         """What a lost wake-up or a crash of another process left behind."""
@@ -211,5 +260,4 @@ class Hub:
 
     def _news(self) -> None:
         """A batch was committed: there may be something to send or to read."""
-        self.outbox.wake()
-        self.fetch.wake()
+        self.wake(Part.OUTBOX, Part.FETCH)

@@ -80,6 +80,10 @@ class Poller:
         self._lock = threading.Lock()
         self._loop = Loop("poll", self._poll_due, idle_s=1.0)
 
+    @property
+    def alive(self) -> bool:
+        return self._loop.alive
+
     def start(self) -> None:
         self._loop.start()
 

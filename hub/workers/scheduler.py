@@ -33,6 +33,10 @@ class Scheduler:
         self._seen: dict[int, Active] = {}
         self._loop = Loop("schedule", self.tick, idle_s=_LOOK_S)
 
+    @property
+    def alive(self) -> bool:
+        return self._loop.alive
+
     def start(self) -> None:
         self._loop.start()
 

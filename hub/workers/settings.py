@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     public_url: str = ""
     #: seconds between polls of a connection; 0: as its connector says
     poll_seconds: int = Field(default=0, ge=0)
+    #: deliveries that a process sends at once
+    threads: int = Field(default=24, ge=1, le=200)
     log_level: str = "info"
 
     @field_validator("bind")
@@ -56,6 +58,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """URL of the database."""
         return self.database_url or f"sqlite:///{self.home.resolve() / 'hub.sqlite'}"
+
+    @property
+    def many(self) -> bool:
+        """Whether any number of processes may work with this hub; else one, which holds the lock of its folder."""
+        return self.url.startswith("postgresql")
 
     @property
     def host(self) -> str:

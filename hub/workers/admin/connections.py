@@ -25,6 +25,7 @@ from hub.workers.admin.connections_file import apply
 from hub.workers.admin.core import change
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.hub import Hub
+from hub.workers.parts import Part
 
 __all__ = ["adopt_stock", "apply", "check", "connected", "link", "listed", "set_mode", "set_secrets", "setup"]
 
@@ -127,7 +128,7 @@ def set_mode(hub: Hub, name: str, mode: Mode, *, go_live_at: str | None = None, 
         connection.execute(CONNECTION.update().where(CONNECTION.c.id == found.id).values(values))
     hub.links.forget(found.id)
     hub.reload()
-    hub.outbox.wake()
+    hub.wake(Part.OUTBOX)
     shown = values.get("go_live_at", found.go_live_at)
     return {"connection": found.name, "mode": mode, "go_live_at": instant_text(shown) if shown is not None else None}
 
@@ -164,7 +165,7 @@ def connected(hub: Hub, name: str, *, merchant_id: int = 1) -> None:
     with change(hub, merchant_id) as changing:
         resolve_question(changing.plan, kind="connection.reconnect", subject=f"connection:{found.id}")
     hub.reload()
-    hub.outbox.wake()
+    hub.wake(Part.OUTBOX)
 
 
 def adopt_stock(hub: Hub, name: str, *, merchant_id: int = 1) -> dict[str, Any]:

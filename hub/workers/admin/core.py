@@ -16,6 +16,7 @@ from hub.inbox.claim import Event
 from hub.inbox.questions import OPEN_QUESTIONS, QUESTION
 from hub.outbox import plan as outbox_plan
 from hub.workers.hub import Hub
+from hub.workers.parts import Part
 
 
 @dataclass
@@ -65,9 +66,7 @@ def change(hub: Hub, merchant_id: int, *, ids: int = 0) -> Iterator[Change]:
         for write in changing._then:
             write(connection)
         outbox_plan.settle(connection, changing.plan)
-    hub.books.wake()
-    hub.outbox.wake()
-    hub.fetch.wake()
+    hub.wake(Part.BOOKS, Part.OUTBOX, Part.FETCH)
 
 
 def _begin(hub: Hub, connection: Connection, active: Active) -> Change:

@@ -22,6 +22,7 @@ from hub.workers.admin import connections
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.tables_in import read_rows
 from hub.workers.hub import Hub
+from hub.workers.parts import Part
 
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
@@ -95,8 +96,7 @@ def replay(
     kept = _versions(hub, seqs, merchant_id) if same_version else {}
     with hub.database.write() as connection:
         reopen(connection, merchant_id, seqs, hub.clock(), by, versions=kept)
-    hub.books.wake()
-    hub.fetch.wake()
+    hub.wake(Part.BOOKS, Part.FETCH)
     return {"replayed": sorted(set(seqs))}
 
 
@@ -192,5 +192,5 @@ def poll(hub: Hub, name: str, *, merchant_id: int = 1) -> dict[str, Any]:
         count = hub.poller.poll_all(found.id)
     except ConnectError as error:
         raise AdminError(f"{found.name}: {error}") from None
-    hub.fetch.wake()
+    hub.wake(Part.FETCH)
     return {"connection": found.name, "found": count}

@@ -27,15 +27,21 @@ class Running:
 
 
 class RunLock:
-    """`HUB_HOME/run/lock`, held until it is released or the process ends, however it ends."""
+    """`HUB_HOME/run/lock`, held until it is released or the process ends, however it ends.
 
-    def __init__(self, home: Path) -> None:
+    It makes one process the only one that works with a hub on SQLite: its writers share a lock of the process. On PostgreSQL
+    (`many`) the database's own locks and leases keep processes apart, and nothing is taken: `take` always succeeds."""
+
+    def __init__(self, home: Path, *, many: bool = False) -> None:
         self._folder = home / "run"
+        self._many = many
         self._handle: int | None = None
 
     def take(self, wait_s: float = 0) -> None:
         """Takes the lock, and removes the address of a hub that was killed. Raises: AlreadyRunning when another process
         holds it still after `wait_s` seconds; at once when that is a hub, which does not end by itself."""
+        if self._many:
+            return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = time.monotonic() + wait_s
@@ -89,9 +95,11 @@ def announce(home: Path, running: Running) -> None:
     os.replace(made, folder / "hub.json")
 
 
-def withdraw(home: Path) -> None:
-    """Removes `run/hub.json`."""
-    (home / "run" / "hub.json").unlink(missing_ok=True)
+def withdraw(home: Path, pid: int | None = None) -> None:
+    """Removes `run/hub.json`; with a `pid` only if it is that process's."""
+    there = read(home) if pid is not None else None
+    if there is None or there.pid == pid:
+        (home / "run" / "hub.json").unlink(missing_ok=True)
 
 
 def read(home: Path) -> Running | None:

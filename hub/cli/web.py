@@ -1,0 +1,23 @@
+"""`hub web`: answers, one of any number of processes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hub.cli.options import Home, settings_of
+
+
+def command(
+    home: Home = None,
+    bind: Annotated[str | None, typer.Option(envvar="HUB_BIND", help="host:port; port 0 takes a free one.")] = None,
+) -> None:
+    """Answer webhooks, OAuth callbacks, the API and the console; `hub worker` does the work. On PostgreSQL only."""
+    from hub.cli import logs
+    from hub.web.server import Server
+    from hub.workers.parts import WEB
+
+    settings = settings_of(home, bind=bind)
+    logs.set_up(settings)
+    Server(settings, parts=WEB).run()

@@ -1,0 +1,25 @@
+"""`hub worker`: works, one of any number of processes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hub.cli.options import Home, settings_of
+
+
+def command(
+    home: Home = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(envvar="HUB_THREADS", help="How many deliveries it sends at once.", show_default="24"),
+    ] = None,
+) -> None:
+    """Work events, send deliveries, poll and keep schedules, beside others that do. On PostgreSQL only."""
+    from hub.cli import logs
+    from hub.workers.process import WorkerProcess
+
+    settings = settings_of(home, threads=threads)
+    logs.set_up(settings)
+    WorkerProcess(settings).run()
