@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work on a fresh clone.
-.PHONY: demo test test-full lint bench docs lock clean
+.PHONY: demo test test-full chaos lint bench docs lock clean
 .DEFAULT_GOAL := demo
 PY = .venv/bin/python
 
@@ -14,6 +14,10 @@ test:
 test-full:
 	@sh .ci/venv dev
 	@HUB_TEST_FULL=1 $(PY) -m pytest -n 2 --dist loadfile
+
+chaos:
+	@sh .ci/venv dev
+	@HUB_TEST_FULL=1 $(PY) -m pytest -s tests/system/test_chaos.py
 
 lint:
 	@sh .ci/venv dev

@@ -44,7 +44,9 @@ class PostgresServer:
                 binaries = _copy(binaries, self._home / "lib")
         self._bin = binaries / "bin"
         self._log = (self._home / "log").open("wb")
-        self._start()
+        self._make()
+        self.start()
+        self.execute(f"CREATE ROLE {APP_ROLE} LOGIN")
 
     def url(self, database: str, role: str = "postgres") -> str:
         return f"postgresql+psycopg://{role}@/{database}?host={self.folder}"
@@ -65,24 +67,32 @@ class PostgresServer:
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def _start(self) -> None:
-        data = self.folder / "data"
+    def abort(self) -> None:
+        """Stops it at once (`immediate`): connections are cut, nothing is written out, the next start recovers."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_WAIT_SECONDS)
+
+    def _make(self) -> None:
         options = "-U postgres -A trust -E UTF8 --locale=C --no-sync".split()
+        data = self.folder / "data"
         done = subprocess.run([self._bin / "initdb", "-D", data, *options], **self._how(), check=False)
         if done.returncode:
             raise RuntimeError(f"initdb failed: {self._log_text()}")
+
+    def start(self, *, wait: bool = True) -> None:
+        """Starts it, also again after `abort`."""
         settings = ["listen_addresses=", "max_connections=200"]
         if not self._durable:
             settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
         arguments = [part for setting in settings for part in ("-c", setting)]
         self._process = subprocess.Popen(
-            [self._bin / "postgres", "-D", data, "-k", self.folder, *arguments],
+            [self._bin / "postgres", "-D", self.folder / "data", "-k", self.folder, *arguments],
             # a killed test run must not leave the server behind
             preexec_fn=lambda: _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGINT),
             **self._how(),
         )
-        self._wait()
-        self.execute(f"CREATE ROLE {APP_ROLE} LOGIN")
+        if wait:
+            self._wait()
 
     def _how(self) -> dict[str, Any]:
         return {

@@ -83,6 +83,11 @@ class Process:
             time.sleep(0.02)
         raise DemoFailed(f"{self.name} is not up: {self.log.read_text(errors='replace')[-2000:]}")
 
+    @property
+    def up(self) -> bool:
+        """Whether it runs, and said that it is up."""
+        return self.running and any(line["event"] == "hub is up" for line in self.lines(since_start=True))
+
     def kill(self) -> None:
         """SIGKILL, at once."""
         self._end(signal.SIGKILL)
@@ -118,7 +123,7 @@ class Fleet(Stage):
 
     def __init__(self, folder: Path, *, database: str, redis: str = "", admin: str = "", patience: float = 0) -> None:
         super().__init__(folder, patience=patience)
-        self._variables = {"HUB_DATABASE_URL": database, "HUB_REDIS_URL": redis, "HUB_DATABASE_ADMIN_URL": admin}
+        self.variables = {"HUB_DATABASE_URL": database, "HUB_REDIS_URL": redis, "HUB_DATABASE_ADMIN_URL": admin}
         self.processes: dict[str, Process] = {}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -161,9 +166,19 @@ class Fleet(Stage):
                 time.sleep(0.02)
         raise DemoFailed(f"{web.name} does not answer at {web.url}")
 
+    def ready(self) -> bool:
+        """Whether all processes are up and the API answers from the database."""
+        if not all(each.up for each in self.processes.values()):
+            return False
+        try:
+            headers = {"authorization": f"Bearer {self._token}"}
+            return self.client.get(f"{self.hub_url}/api/status", headers=headers, timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def environment(self) -> dict[str, str]:
         """As of a stage, with the database and Redis."""
-        return {**super().environment(), **{name: value for name, value in self._variables.items() if value}}
+        return {**super().environment(), **{name: value for name, value in self.variables.items() if value}}
 
     def _count(self, kind: str) -> int:
         return 1 + sum(name.rstrip("0123456789") == kind for name in self.processes)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +29,17 @@ TIMEOUT = httpx.Timeout(30, connect=5, pool=5)
 #: seconds before its end at which an access token is renewed
 _EARLY_S = 60
 _NOTHING: Any = object()
+_HOLDS: ContextVar[Callable[[], bool] | None] = ContextVar("holds", default=None)
+
+
+@contextmanager
+def held(holds: Callable[[], bool]) -> Iterator[None]:
+    """Requests of this thread are sent only while this holds; then NotSent."""
+    token = _HOLDS.set(holds)
+    try:
+        yield
+    finally:
+        _HOLDS.reset(token)
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,9 @@ class Client:
         form: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request as it stands, with no credentials of ours. Raises: NotSent, Cut, Refused."""
+        holds = _HOLDS.get()
+        if holds is not None and not holds():
+            raise NotSent(f"{self._link.name}: another process may have taken this over by now")
         extra: dict[str, Any] = {"data": dict(form)} if form is not None else {"content": content}
         try:
             address = _address(url, tuple((query or {}).items()))

@@ -31,7 +31,7 @@ _NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
 BATCH = 50
 #: open events of the chosen keys that a claim looks at
 _LOOK_AT = 1_000
-LEASE_US = 60_000_000
+LEASE_US = 30_000_000
 _LONG_US = 60_000_000
 #: a lone claim that was never reported back this many times parks the event: it stops its worker. A machine that is
 #: stopped again and again stops it at the same event, the first one after a start: so not after two or three times
@@ -106,6 +106,7 @@ def claim(
     now: int,
     limit: int = BATCH,
     strict: Collection[tuple[int, str]] = (),
+    lease_us: int = LEASE_US,
 ) -> Claim | None:
     """Claims due events: webhooks before polls before backfill, but within a key strictly in order of arrival. An event
     that a worker took and never reported back is claimed alone. `strict` is pairs of connection (0: none) and record whose
@@ -120,7 +121,7 @@ def claim(
     if lone is not None:
         chosen = [next(row for row in chosen if row.ordering_key == lone.ordering_key)]
     fences = lanes.lease(
-        connection, merchant_id, (row.lane for row in chosen), owner=owner, now=now, until=now + LEASE_US
+        connection, merchant_id, (row.lane for row in chosen), owner=owner, now=now, until=now + lease_us
     )
     events = _take(connection, [row for row in chosen if row.lane in fences], now)
     if not events:

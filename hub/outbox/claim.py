@@ -19,7 +19,7 @@ from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
-LEASE_US = 120_000_000
+LEASE_US = 30_000_000
 _DUE = (DeliveryState.PLANNED, DeliveryState.RETRY)
 #: states in which a delivery holds the later ones of its ordering key
 _HOLDING = (DeliveryState.PLANNED, DeliveryState.RETRY, DeliveryState.SENDING)
@@ -134,6 +134,18 @@ _EXTERNAL_IDS = sa.select(_BINDING.c.connection_id, _BINDING.c.kind, _BINDING.c.
 )
 
 
+_RENEW = (
+    DELIVERY.update()
+    .where(
+        DELIVERY.c.id.in_(sa.bindparam("_ids", expanding=True)),
+        DELIVERY.c.state == DeliveryState.SENDING,
+        DELIVERY.c.lease_owner == sa.bindparam("_owner"),
+    )
+    .values(lease_until=sa.bindparam("_until"))
+    .returning(DELIVERY.c.id)
+)
+
+
 def live_connections(connection: Connection) -> list[int]:
     """Connections that deliveries may go to."""
     return list(connection.execute(_LIVE).scalars())
@@ -153,7 +165,7 @@ class Claimed:
     refused: list[tuple[Any, str]]
 
 
-def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) -> Claimed:
+def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, lease_us: int = LEASE_US) -> Claimed:
     """Marks deliveries as being sent and freezes what is sent. What another worker took since the rows were read, or a
     person dropped, is left alone. A state delivery with nothing to send is superseded."""
     rows = connection.execute(_STILL_DUE, {"keys": [row.id for row in rows], "now": now}).all()
@@ -203,7 +215,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
                 "_key": vendor_key,
                 "_now": now,
                 "_owner": owner,
-                "_until": now + LEASE_US,
+                "_until": now + lease_us,
             }
         )
     if changes:
@@ -219,6 +231,11 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int) 
             )
         )
     return Claimed(sendings, refused)
+
+
+def renew(connection: Connection, sending: Collection[int], *, owner: str, until: int) -> list[int]:
+    """Goes on holding deliveries that are still being sent. Returns which: those that another took over are its own."""
+    return list(connection.execute(_RENEW, {"_ids": sorted(sending), "_owner": owner, "_until": until}).scalars())
 
 
 def vendor_key_of(row: Any, frozen: bytes) -> str:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -16,6 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from hub.connect import operations
+from hub.connect.client import held
 from hub.connect.inprocess import Inline
 from hub.connect.links import Links
 from hub.connect.manifest import Operation
@@ -33,6 +35,14 @@ _log = structlog.get_logger("hub.outbox")
 _GATHER_S = 0.04
 
 
+@dataclass
+class _Flight:
+    """A delivery that this process holds, and until when."""
+
+    connection_id: int
+    until: int
+
+
 class Outbox:
     """The sender of one process."""
 
@@ -45,6 +55,7 @@ class Outbox:
         owner: str,
         threads: int = 24,  # none: sent one after the other by whoever calls `step`
         per_connection: int = 16,
+        lease_us: int = claim.LEASE_US,
         clock: Callable[[], int] = now_us,
         import_pending: Callable[[int], None] = lambda _connection_id: None,
         listeners: Callable[[int], Listeners] = lambda _merchant_id: Listeners(),
@@ -57,6 +68,7 @@ class Outbox:
         self._threads = threads or per_connection
         self._per_connection = per_connection
         self._clock = clock
+        self._lease_us = lease_us
         #: asks for the pending orders of a connection, after a stale stock push
         self._import_pending = import_pending
         #: who is told of the confirmed deliveries of a merchant
@@ -64,8 +76,8 @@ class Outbox:
         self._announced = announced
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox") if threads else Inline()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-        #: connection of each delivery that is being sent by us, or whose outcome is not committed yet
-        self._in_flight: dict[int, int] = {}
+        #: what is being sent by us, or whose outcome is not committed yet, by delivery
+        self._in_flight: dict[int, _Flight] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -138,10 +150,11 @@ class Outbox:
     def step(self) -> int:
         """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many deliveries moved: what
         an outcome has let go is due at the next step."""
-        results = self._drain()
         now = self._clock()
+        self._renew(now)
         with self._database.read() as connection:
             rows = self._due(connection, now)
+        results = self._drain()  # from here on they are kept whatever fails
         if not rows and not results:
             return 0
         try:
@@ -150,9 +163,20 @@ class Outbox:
             self._put_back(results, error)
             raise
         for sending in claimed:
-            self._in_flight[sending.id] = sending.connection_id
+            self._in_flight[sending.id] = _Flight(sending.connection_id, now + self._lease_us)
             self._pool.submit(self._send, sending)
         return len(results) + len(rows)
+
+    def _renew(self, now: int) -> None:
+        """Goes on holding what is still being sent, before others take it over."""
+        ending = [flight for flight in list(self._in_flight.values()) if flight.until - now < self._lease_us // 2]
+        if not ending:
+            return
+        until = now + self._lease_us
+        with self._database.write() as connection:
+            renewed = claim.renew(connection, list(self._in_flight), owner=self._owner, until=until)
+        for delivery_id in renewed:
+            self._in_flight[delivery_id].until = until
 
     def _put_back(self, results: Sequence[Result], error: Exception) -> None:
         """Nothing was written. What came of the attempts is kept for the next step; what the database refuses even alone
@@ -172,7 +196,7 @@ class Outbox:
     def _due(self, connection: Connection, now: int) -> list[Any]:
         """What is due, no more than there are threads for: what is marked as being sent is really being sent."""
         per_connection = []
-        busy = Counter(self._in_flight.values())
+        busy = Counter(flight.connection_id for flight in self._in_flight.values())
         for connection_id in claim.live_connections(connection):
             free = self._per_connection - busy[connection_id]
             if free > 0:
@@ -194,7 +218,7 @@ class Outbox:
             if results:
                 stale = outcomes.commit(connection, self._database.ids, self._vault, results, now, listeners)
             if rows:
-                claimed = claim.claim(connection, rows, owner=self._owner, now=now)
+                claimed = claim.claim(connection, rows, owner=self._owner, now=now, lease_us=self._lease_us)
                 outcomes.park_refused(connection, self._database.ids, claimed.refused, now)
         for result in results:
             self._in_flight.pop(result.sending.id, None)
@@ -229,20 +253,27 @@ class Outbox:
             return None, operations.Retry(None, f"{type(error).__name__}: {error}")
         try:
             age_s = (self._clock() - sending.first_sent_at) / 1_000_000
-            return spec, operations.execute(
-                link,
-                sending.operation,
-                sending.body,
-                sending.vendor_key,
-                first_attempt=not sending.maybe_sent,
-                age_s=age_s,
-            )
+            with held(lambda: self._holds(sending.id)):
+                return spec, operations.execute(
+                    link,
+                    sending.operation,
+                    sending.body,
+                    sending.vendor_key,
+                    first_attempt=not sending.maybe_sent,
+                    age_s=age_s,
+                )
         except Exception as error:  # noqa: BLE001 - a fault of ours, like a crash: nothing is known of what was sent
             _log.exception("send failed", delivery=sending.id, operation=sending.operation)
             reason = f"the hub failed while sending: {type(error).__name__}: {error}"
             if ladder == "none" and not spec.read:
                 return spec, operations.Uncertain(reason)
             return spec, operations.Retry(None, reason, sent=True)
+
+    def _holds(self, delivery_id: int) -> bool:
+        """Whether nobody else can have taken a delivery over. A process that was stopped for a while asks it before each
+        request: what it would send by then may have been sent by another."""
+        flight = self._in_flight.get(delivery_id)
+        return flight is not None and self._clock() < flight.until - self._lease_us // 10
 
     def sweep(self) -> None:
         """What a lost wake-up or a crash left behind: references bound meanwhile, leases that ran out."""

@@ -35,6 +35,7 @@ class BooksWorker:
         owner: str,
         clock: Callable[[], int],
         committed: Callable[[], None],
+        lease_us: int = claim.LEASE_US,
     ) -> None:
         self._database = database
         self._batch = batch
@@ -43,6 +44,7 @@ class BooksWorker:
         self._owner = f"{owner}-books"
         self._clock = clock
         self._committed = committed
+        self._lease_us = lease_us
         self._last_merchant = 0
         self._loop = Loop("books", self.work_once, gather_s=_GATHER_S)
 
@@ -82,7 +84,9 @@ class BooksWorker:
         active = self._active(merchant_id)
         now = self._clock()
         with self._database.write() as connection:
-            claimed = claim.claim(connection, merchant_id, owner=self._owner, now=now, strict=active.strict)
+            claimed = claim.claim(
+                connection, merchant_id, owner=self._owner, now=now, strict=active.strict, lease_us=self._lease_us
+            )
         if claimed is None:
             return False
         self._last_merchant = merchant_id

@@ -66,6 +66,7 @@ class Hub:
         transport: Any = None,
         only: Collection[str] | None = None,
         parts: Collection[Part] = ALL,
+        lease_s: int = 30,
         redis_url: str = "",
     ) -> None:
         #: what this process runs when it is started
@@ -92,6 +93,7 @@ class Hub:
             vault,
             owner=self.owner,
             threads=outbox_threads,
+            lease_us=lease_s * 1_000_000,
             clock=clock,
             import_pending=lambda connection_id: self.poller.soon(connection_id),
             listeners=self._listeners,
@@ -100,7 +102,9 @@ class Hub:
         #: who writes in a book now: batches, and the changes that people make
         self.locks = BookLocks()
         self.batch = Batch(database, self.locks, clock)
-        self.books = BooksWorker(database, self.batch, self.active, self.notice, self.owner, clock, self._news)
+        self.books = BooksWorker(
+            database, self.batch, self.active, self.notice, self.owner, clock, self._news, lease_s * 1_000_000
+        )
         self.fetch = FetchWorker(database, self.links, self.owner, clock, lambda: self.wake(Part.BOOKS))
         self.scheduler = Scheduler(database, self.merchants, self.active, clock, lambda: self.wake(Part.BOOKS))
         self.poller = Poller(
@@ -129,6 +133,7 @@ class Hub:
             homes=[settings.home],
             poll_seconds=settings.poll_seconds,
             outbox_threads=settings.threads,
+            lease_s=settings.lease_seconds,
             parts=parts,
             redis_url="" if database.sqlite else settings.redis_url,
         )

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     public_url: str = ""
     #: seconds between polls of a connection; 0: as its connector says
     poll_seconds: int = Field(default=0, ge=0)
+    #: seconds after which what a process holds is taken over by others, unless it renews it: one that was killed or that
+    #: hangs keeps its work so long
+    lease_seconds: int = Field(default=30, ge=2, le=600)
     #: deliveries that a process sends at once
     threads: int = Field(default=24, ge=1, le=200)
     log_level: str = "info"
