@@ -105,6 +105,17 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A long read of the database as it is at its first statement, whatever others commit meanwhile."""
+        if self.sqlite:
+            with self.read() as connection:
+                yield connection
+            return
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self.engine.connect() as connection, connection.execution_options(**options).begin():
+            yield connection
+
+    @contextmanager
     def write(self, *, first: bool = False) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back on any error. `first`: ahead of other waiting writers."""
         if not self.sqlite:

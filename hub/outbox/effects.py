@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from hub.outbox.tables import Effect, EffectHead
 _EFFECT = Effect.__table__  # type: ignore[attr-defined]
 _HEAD = EffectHead.__table__  # type: ignore[attr-defined]
 ENCODING_VERSION = 1
-_START = bytes(32)
+#: hash before the first effect
+START = bytes(32)
+_encode = msgspec.json.Encoder().encode
 _LOCK_HEAD = (
     sa.select(_HEAD.c.seq, _HEAD.c.hash)
     .where(_HEAD.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger))
@@ -45,21 +47,13 @@ class Confirmed:
     body_hash: bytes
 
 
-@dataclass(frozen=True)
-class EffectFault:
-    """What is wrong in the effect log, and where."""
-
-    seq: int
-    message: str
-
-
 def append(
     connection: Connection, merchant_id: int, effects: Sequence[Confirmed], *, key: tuple[int, bytes], now: int
 ) -> None:
     """Adds effects to the log in the transaction that confirms their deliveries."""
     head = connection.execute(_LOCK_HEAD, {"merchant_id": merchant_id}).one_or_none()
     if head is None:
-        connection.execute(_NEW_HEAD, {"merchant_id": merchant_id, "hash": _START})
+        connection.execute(_NEW_HEAD, {"merchant_id": merchant_id, "hash": START})
         head = connection.execute(_LOCK_HEAD, {"merchant_id": merchant_id}).one()
     seq, previous = head.seq, bytes(head.hash)
     rows: list[dict[str, Any]] = []
@@ -89,54 +83,26 @@ def append(
 
 def link(row: Any, key: bytes) -> bytes:
     """The hash of one row: HMAC-SHA256 over the previous hash and the row's canonical bytes (encoding version 1)."""
-    fields = [
-        row["encoding_version"],
-        row["merchant_id"],
-        row["seq"],
-        row["delivery_id"],
-        row["connection_id"],
-        row["operation"],
-        row["key"],
-        row["version"],
-        row["external_id"],
-        bytes(row["body_hash"]).hex(),
-        row["confirmed_at"],
-        row["data_key_id"],
-    ]
-    return hmac.digest(key, bytes(row["prev_hash"]) + msgspec.json.encode(fields), hashlib.sha256)
+    return linked(
+        (
+            row["encoding_version"],
+            row["merchant_id"],
+            row["seq"],
+            row["delivery_id"],
+            row["connection_id"],
+            row["operation"],
+            row["key"],
+            row["version"],
+            row["external_id"],
+            row["body_hash"].hex(),
+            row["confirmed_at"],
+            row["data_key_id"],
+        ),
+        row["prev_hash"],
+        key,
+    )
 
 
-def verify_effects(
-    connection: Connection, merchant_id: int, chain_key: Callable[[int], bytes], confirmed: int | None = None
-) -> list[EffectFault]:
-    """Walks the log from its start: numbers without gap, each hash, the head, and (when given) the number of confirmed
-    deliveries. Returns what is wrong, each with its place."""
-    faults: list[EffectFault] = []
-    previous, expected = _START, 1
-    keys: dict[int, bytes] = {}
-    rows = connection.execute(
-        sa.select(_EFFECT).where(_EFFECT.c.merchant_id == merchant_id).order_by(_EFFECT.c.seq)
-    ).mappings()
-    for row in rows:
-        if row["seq"] != expected:
-            faults.append(EffectFault(expected, f"effect {expected} is missing: the next one is {row['seq']}"))
-            expected = row["seq"]
-        if row["data_key_id"] not in keys:
-            keys[row["data_key_id"]] = chain_key(row["data_key_id"])
-        if bytes(row["prev_hash"]) != previous:
-            faults.append(EffectFault(row["seq"], f"effect {row['seq']} does not follow the one before it"))
-        if not hmac.compare_digest(link(row, keys[row["data_key_id"]]), bytes(row["hash"])):
-            faults.append(EffectFault(row["seq"], f"effect {row['seq']} was changed"))
-        previous, expected = bytes(row["hash"]), expected + 1
-    head = connection.execute(sa.select(_HEAD).where(_HEAD.c.merchant_id == merchant_id)).one_or_none()
-    length = expected - 1
-    if head is None:
-        if length:
-            faults.append(EffectFault(length, "the head of the effect log is missing"))
-    elif head.seq != length or bytes(head.hash) != previous:
-        faults.append(
-            EffectFault(length, f"the effect log ends at {length}, its head says {head.seq}: the tail was cut")
-        )
-    if confirmed is not None and confirmed != length:
-        faults.append(EffectFault(length, f"{confirmed} deliveries are confirmed, the effect log has {length}"))
-    return faults
+def linked(fields: tuple[Any, ...], previous: bytes, key: bytes) -> bytes:
+    """The same of the fields in the order of the encoding."""
+    return hmac.digest(key, previous + _encode(fields), hashlib.sha256)

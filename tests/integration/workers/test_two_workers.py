@@ -18,7 +18,7 @@ from hub.core.stock.tables import RESERVATION, STOCK_LEVEL
 from hub.core.stock.verify import verify_stock
 from hub.db.engine import Database
 from hub.db.types import now_us
-from hub.outbox.effects import verify_effects
+from hub.outbox.proof import prove_effects
 from hub.workers.hub import Hub
 
 INVOICES = """
@@ -101,7 +101,8 @@ def test_of_fifty_orders_at_once_ten_get_the_last_ten_units(pair: tuple[Lab, Hub
         assert verify_ledger(connection, 1, key) == []
         assert verify_stock(connection, 1) == []
         assert verify_sales(connection, 1) == []
-        assert verify_effects(connection, 1, key, len(facts)) == []
+        proof = prove_effects(connection, 1, key)
+        assert (proof.faults, proof.confirmed) == ([], len(facts))
 
 
 def test_what_a_worker_that_is_gone_had_claimed_is_worked_by_the_other(pair: tuple[Lab, Hub]) -> None:
