@@ -58,6 +58,9 @@ CALLS = {
     "orders": Call("GET", "/orders", "bookkeeping:orders"),
     "documents": Call("GET", "/documents", "bookkeeping:documents"),
     "verify": Call("GET", "/verify", "verify:verify"),
+    "prove": Call("POST", "/prove", "prove:prove"),
+    "prove-checkpoint": Call("POST", "/prove/checkpoint", "prove:checkpoint"),
+    "prove-remote": Call("POST", "/prove/remote", "prove_remote:prove_remote"),
 }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hub.connect.paths import FILTERS, places
+from hub.connect.proof_spec import PLACES, Proof, compiled
+from hub.connect.strict import STRICT, Code, one_of
 from hub.mapping.document import Document, Problem, SourceError, load_document
 
 #: Settings that every connection may have.
@@ -16,18 +19,11 @@ COMMON_SETTINGS = ("environment", "base_url", "grant")
 
 Ladder = Literal["native_key", "find_first", "compare_and_set", "none"]
 Meaning = Literal["retry", "throttled", "duplicate", "permanent", "ambiguous", "auth", "stale"]
-_CODE = r"^[a-z_][a-z0-9_]*:[a-z_][a-z0-9_]*$"
-Code = Annotated[str, Field(pattern=_CODE)]
 _NAME = r"^[a-z][a-z0-9_]*$"
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-def _one_of(*names: str) -> dict[str, Any]:
-    """For editors: exactly one of these is given. The models themselves say it with a message."""
-    return {"oneOf": [{"required": [name]} for name in names]}
+    model_config = STRICT
 
 
 class Setting(Strict):
@@ -203,7 +199,7 @@ class Answer(Strict):
 class Find(Strict):
     """Looks up by natural key: with code `find(link, call)`, or with a GET and the first item that fits."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of("code", "path"))
+    model_config = ConfigDict(json_schema_extra=one_of("code", "path"))
 
     code: Code | None = None
     path: str = ""
@@ -259,7 +255,7 @@ class ErrorShape(Strict):
 class Operation(Strict):
     """One write (or `read: true`). `code` sends it: `send(link, call)`; else `request` says how."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of("request", "code"))
+    model_config = ConfigDict(json_schema_extra=one_of("request", "code"))
 
     ladder: Ladder = "none"
     read: bool = False
@@ -273,6 +269,8 @@ class Operation(Strict):
     #: the record of this connector that it changes, where it comes back as an event: lets lint see echo loops
     writes: str | None = None
     find: Find | None = None
+    #: how `hub prove --remote` lists what is there; without it that is not compared
+    proof: Proof | None = None
     errors: list[ErrorRule] = []
     help: str = ""
 
@@ -336,6 +334,7 @@ class Manifest(Strict):
             found += [record.decode, record.read, record.poll]
         for operation in self.operations.values():
             found += [operation.code, operation.find.code if operation.find else None]
+            found += [operation.proof.code if operation.proof else None]
         return [ref for ref in found if ref]
 
 
@@ -428,4 +427,23 @@ def _check(manifest: Manifest, document: Document) -> list[Problem]:
         if operation.writes is not None and operation.writes not in manifest.records:
             hint = f"one of {', '.join(manifest.records)}" if manifest.records else "it brings no records: leave it out"
             wrong(("operations", name, "writes"), f"no record {operation.writes!r} is declared", hint)
+        if operation.proof is not None:
+            problems += _check_proof(operation.proof, ("operations", name, "proof"), document)
     return problems
+
+
+def _check_proof(proof: Proof, path: tuple[str | int, ...], document: Document) -> Iterator[Problem]:
+    """Places that nothing fills, and expressions that do not compile."""
+    texts = {("path",): proof.path} | {("query", name): text for name, text in proof.query.items()}
+    for where, text in texts.items():
+        for place in places(text):
+            if place.partition(".")[0] not in ("settings", *PLACES):
+                at = document.position((*path, *where))
+                hint = f"a setting, or one of {', '.join(PLACES)}"
+                yield Problem(at.file, at.line, at.column, "manifest", f"nothing is called {place!r} here", hint)
+    for name, compared in proof.same.items():
+        for side in ("there", "here"):
+            try:
+                compiled(getattr(compared, side), document.position((*path, "same", name, side)))
+            except SourceError as error:
+                yield error.problem

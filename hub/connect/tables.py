@@ -74,7 +74,7 @@ class DataKey(SQLModel, table=True):
 
     __tablename__ = "data_key"
     __table_args__ = (
-        sa.CheckConstraint("purpose IN ('vault', 'chain', 'personal')", name="data_key_purpose"),
+        sa.CheckConstraint("purpose IN ('vault', 'chain', 'signing', 'personal')", name="data_key_purpose"),
         sa.Index(
             "data_key_current",
             "merchant_id",

@@ -26,7 +26,8 @@ from hub.connect.tables import DataKey as DataKeyRow
 from hub.db.engine import Ids
 from hub.db.types import now_us
 
-Purpose = Literal["vault", "chain", "personal"]
+#: `chain` keys the hash chains, `signing` is the seed of the Ed25519 key that signs checkpoints
+Purpose = Literal["vault", "chain", "signing", "personal"]
 
 ENVIRONMENT = "HUB_SECRET_KEY"
 _VERSION = b"\x01"
@@ -156,6 +157,15 @@ class Vault:
             with self._lock:
                 self._opened[merchant_id, key_id] = key
         return key
+
+    def all_keys(self, connection: Connection, merchant_id: int, purpose: Purpose) -> list[DataKey]:
+        """Every key of a purpose, the retired ones too, in the order in which they were made."""
+        found = connection.execute(
+            sa.select(_KEYS.c.id)
+            .where(_KEYS.c.merchant_id == merchant_id, _KEYS.c.purpose == purpose)
+            .order_by(_KEYS.c.created_at, _KEYS.c.id)
+        ).scalars()
+        return [self.key(connection, merchant_id, key_id) for key_id in found.all()]
 
     def retire(self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str | None = None) -> DataKey:
         """Retires the current key of a purpose and makes the next one. What the old one sealed still opens."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,9 +107,13 @@ class EffectProof:
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, check: str, message: str, *, seq: int | None = None, delivery_id: int | None = None) -> None:
-        self.counts[check] = self.counts.get(check, 0) + 1
-        if self.counts[check] <= _KEPT:
-            self.faults.append(EffectFault(check, seq, delivery_id, message))
+        self.take([EffectFault(check, seq, delivery_id, message)])
+
+    def take(self, faults: Iterable[EffectFault]) -> None:
+        for fault in faults:
+            self.counts[fault.check] = self.counts.get(fault.check, 0) + 1
+            if self.counts[fault.check] <= _KEPT:
+                self.faults.append(fault)
 
 
 def prove_effects(connection: Connection, merchant_id: int, chain_key: ChainKey) -> EffectProof:

@@ -26,6 +26,13 @@ _LEVEL = sa.select(CHANNEL_LEVEL.c.expected, CHANNEL_LEVEL.c.item_ref, CHANNEL_L
     CHANNEL_LEVEL.c.connection_id == sa.bindparam("connection_id"),
     CHANNEL_LEVEL.c.item_id == sa.bindparam("item_id"),
 )
+_ADOPTED = (
+    sa.select(*(CHANNEL_LEVEL.c[name] for name in ("item_id", "item_ref", "location_ref", "expected")))
+    .where(
+        _MERCHANT, CHANNEL_LEVEL.c.connection_id == sa.bindparam("connection_id"), CHANNEL_LEVEL.c.expected.is_not(None)
+    )
+    .order_by(CHANNEL_LEVEL.c.item_id)
+)
 _AVAILABLE = (
     sa.select(sa.func.coalesce(sa.func.sum(STOCK_LEVEL.c.on_hand - STOCK_LEVEL.c.held - STOCK_LEVEL.c.waiting), 0))
     .join(LOCATION, LOCATION.c.id == STOCK_LEVEL.c.location_id)
@@ -89,6 +96,15 @@ def level(connection: Connection, merchant_id: int, connection_id: int, item_id:
         return None
     free = available(connection, merchant_id, item_id)
     return Level(item_id, row.item_ref, row.location_ref, free, max(0, free), row.expected)
+
+
+def expected(connection: Connection, merchant_id: int, connection_id: int) -> list[tuple[int, dict[str, Any]]]:
+    """What a channel should show of each item that was adopted, as it would be sent."""
+    rows = connection.execute(_ADOPTED, {"merchant_id": merchant_id, "connection_id": connection_id})
+    return [
+        (row.item_id, {"item_ref": row.item_ref, "location_ref": row.location_ref, "quantity": row.expected})
+        for row in rows
+    ]
 
 
 def acknowledged(

@@ -14,13 +14,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from effect_bulk import fill  # noqa: E402
-from postgres_server import APP_ROLE, PostgresServer  # noqa: E402
+from effect_bulk import fill
+from postgres_server import APP_ROLE, PostgresServer
 
-from hub.db import migrate  # noqa: E402
-from hub.workers.admin import prove, setup  # noqa: E402
-from hub.workers.hub import Hub  # noqa: E402
-from hub.workers.settings import Settings  # noqa: E402
+from hub.db import migrate
+from hub.workers.admin import prove, setup
+from hub.workers.hub import Hub
+from hub.workers.settings import Settings
 
 
 def measure(home: Path, url: str, count: int) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from hub.connect.vault import VaultError
@@ -13,10 +14,13 @@ from hub.core.faults import Fault
 from hub.core.ledger.verify import verify_ledger
 from hub.core.sales.verify import verify_sales
 from hub.core.stock.verify import verify_stock
+from hub.db.identity import hub_id, known_id
 from hub.db.types import instant_text
 from hub.inbox.proof import Ends, prove_events
+from hub.outbox import checkpoint as signing
 from hub.outbox.ends import prove_deliveries
-from hub.outbox.proof import EffectProof, prove_effects
+from hub.outbox.proof import EffectFault, prove_effects
+from hub.workers.admin.errors import AdminError
 from hub.workers.hub import Hub
 
 #: open events and deliveries, and faults of one kind, that are named; all are counted
@@ -25,16 +29,21 @@ _MOVING_EVENTS = ("fetch", "ready", "retry")
 _MOVING_DELIVERIES = ("planned", "waiting", "sending", "retry")
 
 
-def prove(hub: Hub, *, strict: bool = False, merchant_id: int = 1) -> dict[str, Any]:
+def prove(
+    hub: Hub, *, strict: bool = False, checkpoints: Sequence[Mapping[str, str]] = (), merchant_id: int = 1
+) -> dict[str, Any]:
     """The proof of a merchant's hub from its rows, in one state of the database.
 
-    `{ok, at, effects: {count, confirmed, hash}, events, deliveries, open, faults: [{check, seq, delivery, place, message}],
-    counts}`; `counts` are all faults by check, of which the first are listed. `strict`: what is open is a fault."""
+    `{ok, at, effects: {count, confirmed, hash}, events, deliveries, open, faults: [{check, seq, delivery, message}],
+    counts}`; `counts` are all faults by check, of which the first are listed. `strict`: what is open is a fault. `checkpoints`: files, `{name, text}`, that the
+    logs must begin with. Raises: AdminError when one is no checkpoint."""
+    kept = [_opened(each["name"], each["text"]) for each in checkpoints]
     with hub.database.snapshot() as connection:
         key = chain_keys(hub, connection, merchant_id)
         effects = prove_effects(connection, merchant_id, key)
         events = prove_events(connection, merchant_id, most=SHOWN)
         deliveries = prove_deliveries(connection, merchant_id, most=SHOWN)
+        effects.take(_compared(hub, connection, merchant_id, kept))
         found = [
             *verify_ledger(connection, merchant_id, key),
             *verify_stock(connection, merchant_id),
@@ -47,17 +56,55 @@ def prove(hub: Hub, *, strict: bool = False, merchant_id: int = 1) -> dict[str, 
             *_unfinished("event", events, _MOVING_EVENTS),
             *_unfinished("delivery", deliveries, _MOVING_DELIVERIES),
         ]
-    faults, counts = _faults(effects, found)
+    effects.take(_fault(each) for each in found)
     return {
-        "ok": not faults,
+        "ok": not effects.counts,
         "at": instant_text(hub.clock()),
         "effects": {"count": effects.effects, "confirmed": effects.confirmed, "hash": effects.hash.hex()},
         "events": events.counts,
         "deliveries": deliveries.counts,
         "open": [dataclasses.asdict(each) for each in (*events.open, *deliveries.open)],
-        "faults": faults,
-        "counts": counts,
+        "faults": fault_rows(effects.faults),
+        "counts": effects.counts,
     }
+
+
+def checkpoint(hub: Hub, *, merchant_id: int = 1) -> dict[str, Any]:
+    """A signed statement of where the logs stand, as `{file, public_key, statement}`. Raises: AdminError when the proof of
+    what it would say fails."""
+    hub.database.ids.ensure(1)
+    with hub.database.write() as connection:
+        seed = hub.vault.data_key(connection, merchant_id, "signing").key
+        identity = hub_id(connection)
+    with hub.database.snapshot() as connection:
+        key = chain_keys(hub, connection, merchant_id)
+        effects = prove_effects(connection, merchant_id, key)
+        if effects.counts or verify_ledger(connection, merchant_id, key):
+            raise AdminError("nothing is signed: the logs have faults, which `hub prove` names")
+        statement = signing.state(
+            connection, merchant_id, hub=identity, effects=effects.effects, last=effects.hash, now=hub.clock()
+        )
+    return {
+        "file": signing.sign(statement, seed),
+        "public_key": signing.public_key(seed),
+        "statement": msgspec.to_builtins(statement),
+    }
+
+
+def _opened(name: str, text: str) -> signing.Checkpoint:
+    try:
+        return signing.opened(text)
+    except signing.CheckpointError as error:
+        raise AdminError(f"{name}: {error}") from None
+
+
+def _compared(
+    hub: Hub, connection: Connection, merchant_id: int, kept: Sequence[signing.Checkpoint]
+) -> list[EffectFault]:
+    if not kept:
+        return []
+    ours = [signing.public_key(each.key) for each in hub.vault.all_keys(connection, merchant_id, "signing")]
+    return list(signing.compare(connection, merchant_id, kept, hub=known_id(connection) or "", ours=ours))
 
 
 def chain_keys(hub: Hub, connection: Connection, merchant_id: int) -> Callable[[int], bytes]:
@@ -80,26 +127,18 @@ def _unfinished(what: str, ends: Ends, states: Sequence[str]) -> list[Fault]:
     ]
 
 
-def _faults(effects: EffectProof, found: Sequence[Fault]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """What is wrong, each with its place, the first of each check; and how many there are of each."""
-    counts, faults = (
-        dict(effects.counts),
-        [_row(each.check, each.place, each.message, each.seq, each.delivery_id) for each in effects.faults],
-    )
-    for each in found:
-        counts[each.check] = counts.get(each.check, 0) + 1
-        faults.append(_row(each.check, each.place, each.message))
+def _fault(each: Fault) -> EffectFault:
+    """A fault of another part: what it is about is in its message."""
+    return EffectFault(each.check, None, None, f"{each.place}: {each.message}")
+
+
+def fault_rows(faults: Sequence[EffectFault]) -> list[dict[str, Any]]:
+    """Faults as JSON: the first of each check. Ids are text, as everywhere in JSON."""
     shown: dict[str, int] = {}
-    kept = []
-    for row in faults:
-        shown[row["check"]] = shown.get(row["check"], 0) + 1
-        if shown[row["check"]] <= SHOWN:
-            kept.append(row)
-    return kept, counts
-
-
-def _row(
-    check: str, place: str, message: str, seq: int | None = None, delivery_id: int | None = None
-) -> dict[str, Any]:
-    delivery = None if delivery_id is None else str(delivery_id)
-    return {"check": check, "seq": seq, "delivery": delivery, "place": place, "message": message}
+    rows = []
+    for each in faults:
+        shown[each.check] = shown.get(each.check, 0) + 1
+        if shown[each.check] <= SHOWN:
+            delivery = None if each.delivery_id is None else str(each.delivery_id)
+            rows.append({"check": each.check, "seq": each.seq, "delivery": delivery, "message": each.message})
+    return rows

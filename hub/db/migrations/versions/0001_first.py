@@ -55,7 +55,7 @@ CREATE TABLE data_key (
     created_at INTEGER NOT NULL,
     retired_at INTEGER,
     PRIMARY KEY (id),
-    CONSTRAINT data_key_purpose CHECK (purpose IN ('vault', 'chain', 'personal'))
+    CONSTRAINT data_key_purpose CHECK (purpose IN ('vault', 'chain', 'signing', 'personal'))
 )
 """,
     "CREATE UNIQUE INDEX data_key_current ON data_key (merchant_id, purpose, subject) WHERE retired_at IS NULL",
@@ -831,6 +831,9 @@ CREATE TABLE document_line (
 )
 """,
     "CREATE INDEX document_line_order ON document_line (merchant_id, order_id)",
+    "CREATE TRIGGER data_key_deleted BEFORE DELETE ON data_key WHEN OLD.purpose IN ('chain', 'signing') BEGIN SELECT RAISE(ABORT, 'data_key: a key of a chain is retired, never deleted or replaced'); END",
+    "CREATE TRIGGER data_key_fixed BEFORE UPDATE ON data_key WHEN OLD.purpose IN ('chain', 'signing') AND (NEW.id IS NOT OLD.id OR NEW.merchant_id IS NOT OLD.merchant_id OR NEW.purpose IS NOT OLD.purpose) BEGIN SELECT RAISE(ABORT, 'data_key: a key of a chain is retired, never deleted or replaced'); END",
+    "CREATE TRIGGER data_key_replaced BEFORE INSERT ON data_key WHEN EXISTS (SELECT 1 FROM data_key WHERE id = NEW.id AND purpose IN ('chain', 'signing')) BEGIN SELECT RAISE(ABORT, 'data_key: a key of a chain is retired, never deleted or replaced'); END",
     "CREATE TRIGGER entry_updated BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'entry is append-only: UPDATE is refused'); END",
     "CREATE TRIGGER entry_deleted BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'entry is append-only: DELETE is refused'); END",
     "CREATE TRIGGER posting_updated BEFORE UPDATE ON posting BEGIN SELECT RAISE(ABORT, 'posting is append-only: UPDATE is refused'); END",
@@ -949,6 +952,9 @@ BEGIN SELECT RAISE(ABORT, 'reservation: it ends once, and shipped units stay shi
     "CREATE TRIGGER effect_log_no_update BEFORE UPDATE ON effect_log BEGIN SELECT RAISE(ABORT, 'effect_log is append-only'); END",
     "CREATE TRIGGER effect_log_no_delete BEFORE DELETE ON effect_log BEGIN SELECT RAISE(ABORT, 'effect_log is append-only'); END",
     "CREATE TRIGGER effect_log_no_replace BEFORE INSERT ON effect_log WHEN EXISTS (SELECT 1 FROM effect_log WHERE merchant_id = NEW.merchant_id AND seq = NEW.seq) BEGIN SELECT RAISE(ABORT, 'effect_log is append-only'); END",
+    "CREATE TRIGGER effect_head_no_delete BEFORE DELETE ON effect_head BEGIN SELECT RAISE(ABORT, 'effect_head only moves on'); END",
+    "CREATE TRIGGER effect_head_forward BEFORE UPDATE ON effect_head WHEN NEW.seq <= OLD.seq OR NEW.merchant_id IS NOT OLD.merchant_id BEGIN SELECT RAISE(ABORT, 'effect_head only moves on'); END",
+    "CREATE TRIGGER effect_head_no_replace BEFORE INSERT ON effect_head WHEN EXISTS (SELECT 1 FROM effect_head WHERE merchant_id = NEW.merchant_id) BEGIN SELECT RAISE(ABORT, 'effect_head only moves on'); END",
     "INSERT INTO id_counter (id, next) VALUES (1, 1000)",
 ]
 
@@ -995,7 +1001,7 @@ CREATE TABLE data_key (
     created_at BIGINT NOT NULL,
     retired_at BIGINT,
     PRIMARY KEY (id),
-    CONSTRAINT data_key_purpose CHECK (purpose IN ('vault', 'chain', 'personal'))
+    CONSTRAINT data_key_purpose CHECK (purpose IN ('vault', 'chain', 'signing', 'personal'))
 )
 """,
     "CREATE UNIQUE INDEX data_key_current ON data_key (merchant_id, purpose, subject) WHERE retired_at IS NULL",
@@ -1776,6 +1782,15 @@ BEGIN
     USING ERRCODE = 'integrity_constraint_violation';
 END $$
 """,
+    """
+CREATE FUNCTION hub_data_key_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'data_key: a key of a chain is retired, never deleted or replaced' USING ERRCODE = 'integrity_constraint_violation';
+END $$
+""",
+    "CREATE TRIGGER data_key_deleted BEFORE DELETE ON data_key FOR EACH ROW WHEN (OLD.purpose IN ('chain', 'signing')) EXECUTE FUNCTION hub_data_key_kept()",
+    "CREATE TRIGGER data_key_fixed BEFORE UPDATE ON data_key FOR EACH ROW WHEN (OLD.purpose IN ('chain', 'signing') AND (NEW.id, NEW.merchant_id, NEW.purpose) IS DISTINCT FROM (OLD.id, OLD.merchant_id, OLD.purpose)) EXECUTE FUNCTION hub_data_key_kept()",
+    "CREATE TRIGGER data_key_truncated BEFORE TRUNCATE ON data_key FOR EACH STATEMENT EXECUTE FUNCTION hub_data_key_kept()",
     "CREATE TRIGGER entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse()",
     "CREATE TRIGGER posting_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON posting FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse()",
     "CREATE TRIGGER entry_seal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry_seal FOR EACH STATEMENT EXECUTE FUNCTION hub_refuse()",
@@ -1913,5 +1928,8 @@ END $$
     "CREATE FUNCTION effect_log_sealed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'effect_log is append-only'; END $$",
     "CREATE TRIGGER effect_log_no_change BEFORE UPDATE OR DELETE ON effect_log FOR EACH ROW EXECUTE FUNCTION effect_log_sealed()",
     "CREATE TRIGGER effect_log_no_truncate BEFORE TRUNCATE ON effect_log FOR EACH STATEMENT EXECUTE FUNCTION effect_log_sealed()",
+    "CREATE FUNCTION effect_head_sealed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'effect_head only moves on'; END $$",
+    "CREATE TRIGGER effect_head_no_delete BEFORE DELETE OR TRUNCATE ON effect_head FOR EACH STATEMENT EXECUTE FUNCTION effect_head_sealed()",
+    "CREATE TRIGGER effect_head_forward BEFORE UPDATE ON effect_head FOR EACH ROW WHEN (NEW.seq <= OLD.seq OR NEW.merchant_id <> OLD.merchant_id) EXECUTE FUNCTION effect_head_sealed()",
     "INSERT INTO id_counter (id, next) VALUES (1, 1000)",
 ]
