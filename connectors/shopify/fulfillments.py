@@ -6,6 +6,7 @@ from typing import Any
 
 from hub.connect.errors import Refused
 from hub.connect.links import Link
+from hub.connect.listing import Listed
 from hub.connect.operations import Call, Confirmed
 
 from .graphql import refuse, run, user_errors
@@ -14,12 +15,13 @@ from .records_values import gid, legacy_id
 Record = dict[str, Any]
 
 _OPEN = ("OPEN", "IN_PROGRESS")
+_UNDONE = ("CANCELLED", "FAILURE", "ERROR")
 
 
 def find(link: Link, call: Call) -> Confirmed | None:
     """The fulfilment with our tracking number; without one, the last of an order of which nothing of ours remains."""
     order = _order(link, call)
-    done = [each for each in order["fulfillments"] if each["status"] not in ("CANCELLED", "FAILURE", "ERROR")]
+    done = [each for each in order["fulfillments"] if each["status"] not in _UNDONE]
     number = call.body.get("tracking_number")
     if number:
         ours = [each for each in done if any(info.get("number") == number for info in each["trackingInfo"])]
@@ -51,6 +53,27 @@ def create(link: Link, call: Call) -> Confirmed:
     payload = run(link, "FulfillmentCreate", {"fulfillment": wanted})["fulfillmentCreate"]
     refuse(link, user_errors(payload))
     return Confirmed(str(payload["fulfillment"]["id"]), payload["fulfillment"])
+
+
+def listed(link: Link, since: str, cursor: str | None) -> Listed:
+    """A page of the fulfilments of orders that changed since an instant. One that was cancelled has no tracking number here:
+    the parcel may have been told again."""
+    variables = {"query": f"updated_at:>='{since}'", **({"after": cursor} if cursor else {})}
+    page = run(link, "FulfillmentsSince", variables)["orders"]
+    found = [
+        {
+            "id": str(each["id"]),
+            "order_id": legacy_id(str(order["id"])),
+            "tracking_number": None if each["status"] in _UNDONE else _number(each),
+        }
+        for order in page["nodes"]
+        for each in order["fulfillments"]
+    ]
+    return Listed(found, page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None)
+
+
+def _number(fulfillment: Record) -> str | None:
+    return next((info["number"] for info in fulfillment["trackingInfo"] if info.get("number")), None)
 
 
 def _order(link: Link, call: Call) -> Record:

@@ -7,6 +7,7 @@ from typing import Any
 from hub.connect.client import reading
 from hub.connect.errors import Refused, StaleState, Throttled
 from hub.connect.links import Link
+from hub.connect.listing import Listed
 from hub.connect.operations import Call, Confirmed
 
 from .graphql import refuse, run, user_errors
@@ -81,6 +82,17 @@ def adopt(link: Link, skus: list[str]) -> list[dict[str, Any]]:
                 raise Refused(f"{link.name}: two items have the SKU {sku!r}: change one of them in the shop")
             found[sku] = {"sku": sku, "item_ref": item["id"], "location_ref": location, "available": quantity}
     return [found[sku] for sku in wanted if sku in found]
+
+
+def listed(link: Link, since: str, cursor: str | None) -> Listed:
+    """A page of what the shop has for sale, `{item_ref, location_ref, available}` an item and location."""
+    page = run(link, "InventoryBySku", {"after": cursor} if cursor else {})["inventoryItems"]
+    found = [
+        {"item_ref": item["id"], "location_ref": level["location"]["id"], "available": _available(item, level["location"]["id"])}
+        for item in page["nodes"]
+        for level in item["inventoryLevels"]["nodes"]
+    ]
+    return Listed(found, page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None)
 
 
 def _items(link: Link, query: str) -> list[dict[str, Any]]:
