@@ -88,7 +88,11 @@ def listed(link: Link, since: str, cursor: str | None) -> Listed:
     """A page of what the shop has for sale, `{item_ref, location_ref, available}` an item and location."""
     page = run(link, "InventoryBySku", {"after": cursor} if cursor else {})["inventoryItems"]
     found = [
-        {"item_ref": item["id"], "location_ref": level["location"]["id"], "available": _available(item, level["location"]["id"])}
+        {
+            "item_ref": item["id"],
+            "location_ref": level["location"]["id"],
+            "available": _available(item, level["location"]["id"]),
+        }
         for item in page["nodes"]
         for level in item["inventoryLevels"]["nodes"]
     ]

@@ -138,7 +138,9 @@ def _delivery(**values: Any) -> Tampering:
         delivery_id = _row(connection, seq)["delivery_id"]
         given = {name: value(chance) for name, value in values.items()}
         where = DELIVERY.c.id == delivery_id
-        done = connection.execute(DELIVERY.update().where(where).values(**given) if given else DELIVERY.delete().where(where))
+        done = connection.execute(
+            DELIVERY.update().where(where).values(**given) if given else DELIVERY.delete().where(where)
+        )
         assert done.rowcount == 1
         return {seq, ("delivery", delivery_id)}
 
@@ -172,7 +174,9 @@ TAMPERINGS: dict[str, Tampering] = {
     "head back": _head(seq=lambda chance: LENGTH - chance.randint(1, 9)),
     "head deleted": _head(),
     "delivery state": _delivery(
-        state=lambda chance: chance.choice(("planned", "waiting", "retry", "rejected", "uncertain", "superseded", "observed"))
+        state=lambda chance: chance.choice(
+            ("planned", "waiting", "retry", "rejected", "uncertain", "superseded", "observed")
+        )
     ),
     "delivery key": _delivery(key=_text),
     "delivery operation": _delivery(operation=_text),
