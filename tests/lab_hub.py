@@ -222,7 +222,16 @@ class Lab:
             )
             open_stock(connection, merchant_id, self.database.ids)
 
-    def connect(self, name: str, roles: tuple[str, ...], *, mode: str = "live", merchant_id: int = 1) -> int:
+    def connect(
+        self,
+        name: str,
+        roles: tuple[str, ...],
+        *,
+        mode: str = "live",
+        merchant_id: int = 1,
+        connector: str = "lab",
+        url: str = "",
+    ) -> int:
         ids = self.database.ids
         ids.ensure(20)
         connection_id = ids.next()
@@ -234,8 +243,8 @@ class Lab:
                 connection_id=connection_id,
                 merchant_id=merchant_id,
                 name=name,
-                connector="lab",
-                settings={"base_url": self.url, "token": "secret"},
+                connector=connector,
+                settings={"base_url": url or self.url, "token": "secret"},
                 mode=mode,
                 go_live_at=0,
             )
@@ -274,9 +283,10 @@ class Lab:
         state: bool = False,
         before_write: Callable[[], None] | None = None,
         connection_id: int | None = None,
+        connector: str = "lab",
     ) -> int | None:
         """Plans a delivery as a batch does: read, then written in its own transaction."""
-        spec = self.registry.get("lab").manifest.operations[operation]
+        spec = self.registry.get(connector).manifest.operations[operation]
         self.database.ids.ensure(1_000)
         with self.database.read() as reading:
             plan = Plan(1, reading, self.database.ids, self.clock())

@@ -145,7 +145,8 @@ def compare(connection: Connection, of: Of, proof: Proof, there: Lists, *, since
         if one.mine and not one.known:
             shown = f"{one.key} ({one.id})" if one.key else one.id
             made.add(
-                "remote.unknown", f"{of.name}: {of.operation}: {shown} was made by this hub, which does not know it"
+                "remote.unknown",
+                f"{of.name}: {of.operation}: {shown} bears the hub's mark, and the hub does not know it",
             )
         made.others += not one.known and not one.mine
     return made

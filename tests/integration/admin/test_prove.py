@@ -125,7 +125,7 @@ def test_a_log_that_was_only_added_to_begins_with_its_checkpoints(worked, httpse
 def test_a_changed_file_and_that_of_another_hub_are_refused(worked, owner_url: str) -> None:
     kept = _kept(worked)
     changed = {**kept, "text": kept["text"].replace('"effects": 3', '"effects": 2')}
-    with pytest.raises(AdminError, match="kept.json: its signature does not fit"):
+    with pytest.raises(AdminError, match=r"kept\.json: its signature does not fit"):
         prove.prove(worked.hub, checkpoints=[changed])
     with pytest.raises(AdminError, match="no checkpoint"):
         prove.prove(worked.hub, checkpoints=[{"name": "x", "text": "{}"}])
