@@ -74,10 +74,12 @@ def test_what_was_done_to_the_log_is_found_with_its_place(log: Lab, owner_url: s
     for statements, seq, says in TAMPERING:
         with engine.connect() as connection, connection.begin() as transaction:
             if log.database.sqlite:
-                for name in ("update", "delete", "replace"):
-                    connection.execute(sa.text(f"DROP TRIGGER effect_log_no_{name}"))
+                seals = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN ('effect_log', 'effect_head')"
+                for name in connection.execute(sa.text(seals)).scalars().all():
+                    connection.execute(sa.text(f"DROP TRIGGER {name}"))
             else:
-                connection.execute(sa.text("ALTER TABLE effect_log DISABLE TRIGGER ALL"))
+                for table in ("effect_log", "effect_head"):
+                    connection.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
             for statement in statements:
                 connection.execute(sa.text(statement))
             faults = prove_effects(connection, 1, lambda _: chain_key).faults
