@@ -14,7 +14,7 @@ import chaos
 
 FULL = bool(os.environ.get("HUB_TEST_FULL"))
 SEED = int(os.environ.get("HUB_TEST_SEED", "20261124"))
-ORDERS = 300 if FULL else 20
+ORDERS = 160 if FULL else 20
 COUNTS = chaos.FULL if FULL else chaos.SHORT
 
 
