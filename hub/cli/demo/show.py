@@ -76,10 +76,10 @@ def _print(play: Play, comparison: Comparison, proven: dict[str, Any], seconds: 
     remote = proven["remote"]
     faults = [*proven["faults"], *remote["faults"]]
     if not faults:
-        lists = sum(each["here"] for each in remote["compared"])
+        compared = sum(each["here"] for each in remote["compared"])
         print(
-            f"\nhub prove: {proven['effects']['count']} effects are confirmed, each once, in a whole log; {lists} of them are in "
-            "the systems' own lists."
+            f"\nhub prove: {proven['effects']['count']} effects are confirmed, each once, in a whole log; {compared} records are "
+            "in the systems' own lists, once and with the same figures."
         )
         for each in remote["not_compared"]:
             print(f"  not comparable: {each['here']} {each['operation']}: {each['why']}")
