@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ import sqlalchemy as sa
 from effect_bulk import fill
 from lab_hub import Lab
 from sqlalchemy import Connection
+from tampering import unsealed
 
-from hub.db.engine import admin_engine
 from hub.outbox.effects import link
 from hub.outbox.plan import DELIVERY
 from hub.outbox.proof import prove_effects
@@ -190,25 +189,6 @@ TAMPERINGS: dict[str, Tampering] = {
 }
 
 
-@contextmanager
-def unsealed(lab: Lab, owner_url: str) -> Iterator[Connection]:
-    """A transaction of an owner of the tables who took the seals off; nothing of it stays."""
-    engine = lab.database.engine if lab.database.sqlite else admin_engine(owner_url)
-    with engine.connect() as connection, connection.begin() as transaction:
-        if lab.database.sqlite:
-            names = "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
-            for name in connection.exec_driver_sql(names).scalars().all():
-                connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        else:
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        try:
-            yield connection
-        finally:
-            transaction.rollback()
-    if not lab.database.sqlite:
-        engine.dispose()
-
-
 @pytest.fixture
 def sealed(lab: Lab) -> tuple[Lab, bytes]:
     """A log of sixty effects, and its chain key."""
@@ -231,7 +211,7 @@ def test_random_tamperings_are_located(sealed: tuple[Lab, bytes], owner_url: str
         assert prove_effects(connection, 1, keys).faults == []
     for number in range(COUNT):
         kind, chance = kinds[number % len(kinds)], random.Random(SEED + number)
-        with unsealed(lab, owner_url) as connection:
+        with unsealed(lab.database, owner_url) as connection:
             expected = TAMPERINGS[kind](connection, chance, key)
             faults = prove_effects(connection, 1, keys).faults
         named = {fault.seq for fault in faults} | {("delivery", fault.delivery_id) for fault in faults}

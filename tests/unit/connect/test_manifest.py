@@ -123,3 +123,42 @@ def test_a_folder_says_which_connector_it_is(tmp_path: Path) -> None:
 
     with pytest.raises(ManifestError, match="says it is 'other'"):
         Registry.discover(tmp_path).get("depot").manifest  # noqa: B018
+
+
+PROOF = (
+    GOOD
+    + """\
+    proof:
+      path: "/orders/{settings.site}"
+      query: {from: "{since}", page: "{page}"}
+      paging: {by: page, size: 100}
+      key: reference
+      mine: {note: "^hub:"}
+      same: {total: {there: total, here: "sum([line.amount for line in lines])"}}
+"""
+)
+
+
+def test_the_list_that_proves_an_operation_is_read() -> None:
+    proof = parse_manifest(PROOF, "connector.yaml").operations["order.create"].proof
+
+    assert proof is not None
+    assert (proof.id, proof.key, proof.items) == ("id", "reference", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "says"),
+    [
+        ("{since}", "{sinse}", "15:21", "nothing is called 'sinse' here"),
+        ('{settings.site}"\n      query', '{body.id}"\n      query', "14:13", "nothing is called 'body.id' here"),
+        ("by: page", "by: leaf", "16:20", "'page', 'offset' or 'cursor'"),
+        ("by: page", "by: cursor", "16:15", "`next` goes with `by: cursor`"),
+        ("^hub:", "^hub(", "18:13", "no regular expression"),
+        ("lines])", "lines)", "19:77", "closes nothing"),
+        ('      path: "/orders/{settings.site}"\n', "", "14:7", "give `code` or `path`"),
+    ],
+)
+def test_an_error_in_such_a_list_says_where_it_is(old: str, new: str, place: str, says: str) -> None:
+    assert old in PROOF
+    found = problems(PROOF.replace(old, new, 1))
+    assert any(f"connector.yaml:{place}" in each and says in each for each in found), found

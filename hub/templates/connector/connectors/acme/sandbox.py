@@ -86,7 +86,8 @@ class Sandbox:
         if since:
             start = (datetime.fromisoformat(since.replace("Z", "+00:00")), after)
             found = [each for each in found if (datetime.fromisoformat(each["updated_at"]), each["id"]) > start]
-        return JSONResponse({"items": found[: int(query.get("limit", _PAGE))]})
+        offset, limit = int(query.get("offset", "0")), int(query.get("limit", _PAGE))
+        return JSONResponse({"items": found[offset : offset + limit]})
 
     async def contact(self, request: Request) -> JSONResponse:
         """GET /contacts/{id}."""
