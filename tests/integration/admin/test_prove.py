@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import time
 from typing import Any
 
@@ -15,7 +16,9 @@ from effect_bulk import fill
 from pytest_httpserver import HTTPServer
 from sqlalchemy.exc import DBAPIError
 from tampering import tamper
+from typer.testing import CliRunner
 
+from hub.cli import app
 from hub.outbox.effects import link
 from hub.outbox.plan import DELIVERY
 from hub.outbox.tables import Effect
@@ -86,6 +89,26 @@ def test_what_nobody_is_asked_about_is_a_fault(worked, httpserver: HTTPServer, o
     assert _checks(found) == {"event.question", "delivery.question"}
     [delivery_id] = _ids(worked, DELIVERY.c.state == "rejected")
     assert any(f"delivery {delivery_id}" in fault["message"] for fault in found["faults"])
+
+
+@ON_SQLITE
+def test_the_command_says_where_a_fault_is_and_ends_with_1(worked, owner_url: str) -> None:
+    tamper(owner_url, "UPDATE effect_log SET external_id = 'x' WHERE seq = 2")
+    [_, delivery_id, _] = sorted(_ids(worked, DELIVERY.c.state == "confirmed"))
+    command = CliRunner().invoke
+    environment = {"HUB_DATABASE_URL": owner_url}
+
+    told = command(app, ["prove", "--home", str(worked.home)], env=environment)
+    as_json = command(app, ["prove", "--home", str(worked.home), "--json"], env=environment)
+
+    assert (told.exit_code, as_json.exit_code) == (1, 1)
+    lines = told.stdout.splitlines()
+    assert any(re.fullmatch(r"effects +WRONG +1 fault", line) for line in lines), told.stdout
+    assert any(re.fullmatch(rf"effect\.changed +2 +{delivery_id} +effect 2 was changed", line) for line in lines)
+    assert "NOT proven: 2 faults." in lines
+    assert [(each["seq"], each["delivery"]) for each in json.loads(as_json.stdout)["faults"]] == [
+        (2, str(delivery_id))
+    ] * 2
 
 
 def _ids(desk, condition: Any) -> list[int]:

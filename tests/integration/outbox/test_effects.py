@@ -113,6 +113,22 @@ def test_the_database_refuses_to_change_the_log(log: Lab) -> None:
     assert _faults(log) == []
 
 
+def test_a_log_that_grows_while_it_is_proven_is_sound(log: Lab) -> None:
+    """The proof is of one instant: what is confirmed after it began is not in it."""
+
+    def key(key_id: int) -> bytes:
+        log.plan("invoice.create", "meanwhile", {})
+        log.send()
+        with log.database.read() as connection:
+            return log.vault.key(connection, 1, key_id).key
+
+    with log.database.snapshot() as connection:
+        proof = prove_effects(connection, 1, key)
+
+    assert (proof.faults, proof.effects, proof.confirmed) == ([], 5, 5)
+    assert len(log.rows(EFFECT)) == 6
+
+
 def test_two_first_effects_at_once_make_one_chain(lab: Lab) -> None:
     """Two processes confirm the first effects of a merchant at the same moment."""
     other = Lab(lab.database, lab.home, lab.system, lab.url)
