@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hub.workers.settings import Settings
 
 _WAIT_S = 10.0
+#: seconds within which a running hub answers
+_TIMEOUT_S = 300.0
 
 
 class Call(NamedTuple):
@@ -28,6 +30,8 @@ class Call(NamedTuple):
     method: str
     path: str
     function: str
+    #: it takes as long as it takes: a long log, or the lists of other systems
+    long: bool = False
 
 
 CALLS = {
@@ -58,9 +62,9 @@ CALLS = {
     "orders": Call("GET", "/orders", "bookkeeping:orders"),
     "documents": Call("GET", "/documents", "bookkeeping:documents"),
     "verify": Call("GET", "/verify", "verify:verify"),
-    "prove": Call("POST", "/prove", "prove:prove"),
-    "prove-checkpoint": Call("POST", "/prove/checkpoint", "prove:checkpoint"),
-    "prove-remote": Call("POST", "/prove/remote", "prove_remote:prove_remote"),
+    "prove": Call("POST", "/prove", "prove:prove", long=True),
+    "prove-checkpoint": Call("POST", "/prove/checkpoint", "prove:checkpoint", long=True),
+    "prove-remote": Call("POST", "/prove/remote", "prove_remote:prove_remote", long=True),
 }
 
 
@@ -167,7 +171,6 @@ class _Remote:
         self._http: Any = httpx.Client(
             base_url=running.url,
             headers={"authorization": f"Bearer {running.token}"},
-            timeout=300,
             # a proxy of the environment is not for this machine, and would see the token
             trust_env=False,
         )
@@ -184,9 +187,11 @@ class _Remote:
         path = spec.path
         for key in [key for key in given if f"{{{key}}}" in path]:
             path = path.replace(f"{{{key}}}", quote(str(given.pop(key)), safe=""))
-        return self.request(spec.method, f"/api{path}", given)
+        return self.request(spec.method, f"/api{path}", given, timeout=None if spec.long else _TIMEOUT_S)
 
-    def request(self, method: str, path: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    def request(
+        self, method: str, path: str, values: Mapping[str, Any], *, timeout: float | None = _TIMEOUT_S
+    ) -> dict[str, Any]:
         """One request to the API. Raises: CommandError with what it refused."""
         from hub.connect import payload
         from hub.connect.http import httpx
@@ -194,10 +199,12 @@ class _Remote:
         try:
             if method == "GET":
                 query = {key: _query(value) for key, value in values.items()}
-                answer = self._http.request(method, path, params=query)
+                answer = self._http.request(method, path, params=query, timeout=timeout)
             else:
                 headers = {"content-type": "application/json"}
-                answer = self._http.request(method, path, content=payload.encode(dict(values)), headers=headers)
+                answer = self._http.request(
+                    method, path, content=payload.encode(dict(values)), headers=headers, timeout=timeout
+                )
         except httpx.HTTPError as error:
             raise CommandError(f"the hub at {self._url} does not answer ({type(error).__name__})") from None
         data = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
