@@ -19,6 +19,8 @@ from sqlalchemy.pool import NullPool, QueuePool
 _WAIT_MS = 30_000
 #: how the next transaction of a connection begins, in what the pool knows of it
 _MODE = "hub_begin"
+#: what ends a PostgreSQL transaction that does not go on
+_PATIENCE = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
 #: the database cannot be reached, is locked or full: no fault of what was to be written
 Unavailable = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
@@ -58,7 +60,11 @@ def _begin(dbapi: Any) -> None:
 class Database:
     """The engine and the transactions of one hub database."""
 
-    def __init__(self, url: str, *, pool_size: int = 12) -> None:
+    def __init__(self, url: str, *, pool_size: int = 12, patience_s: float = 20) -> None:
+        #: a process that stops in the middle of a write keeps its locks from others no longer than `patience_s`, which is to be
+        #: less than any lease. Of this transaction only: whoever reads may take his time, and holds nothing
+        told = ", ".join(f"set_config('{name}', '{patience_s * 1000:.0f}', true)" for name in _PATIENCE)
+        self._be_patient = f"SELECT {told}"
         self.url = sa.make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         if not self.sqlite and self.url.get_backend_name() != "postgresql":
@@ -120,6 +126,7 @@ class Database:
         """One transaction: committed at the end, rolled back on any error. `first`: ahead of other waiting writers."""
         if not self.sqlite:
             with self.engine.begin() as connection:
+                connection.exec_driver_sql(self._be_patient)
                 yield connection
             return
         self._lock.acquire(first=first)

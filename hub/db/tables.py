@@ -1,6 +1,6 @@
-"""Tables of the hub as a whole: the id counter, merchants, settings."""
+"""Tables of the hub as a whole: the id counter, merchants, settings, turns."""
 
-from sqlalchemy import CheckConstraint, Column, Text
+from sqlalchemy import CheckConstraint, Column, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from hub.db.types import bigint, id_column
@@ -37,3 +37,16 @@ class Setting(SQLModel, table=True):
     __tablename__ = "setting"
     key: str = Field(primary_key=True)
     value: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Turn(SQLModel, table=True):
+    """Something that comes round and is done by one process at a time (`poll:CONNECTION:RECORD`, and `sweep` of merchant 0):
+    when it is due next, who does it now, and until when that is believed."""
+
+    __tablename__ = "turn"
+    __table_args__ = (PrimaryKeyConstraint("merchant_id", "name"),)
+    merchant_id: int = bigint()
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    next_at: int = bigint()
+    owner: str | None = None
+    until: int = bigint(default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,6 +32,7 @@ _NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
 BATCH = 50
 #: open events of the chosen keys that a claim looks at
 _LOOK_AT = 1_000
+#: renewed while a batch is worked
 LEASE_US = 30_000_000
 _LONG_US = 60_000_000
 #: a lone claim that was never reported back this many times parks the event: it stops its worker. A machine that is
@@ -231,10 +233,17 @@ def open_before(connection: Connection, merchant_id: int, connection_id: int, re
 
 
 def claim_reads(
-    connection: Connection, merchant_id: int, *, now: int, limit: int, busy: Collection[int] = ()
+    connection: Connection,
+    merchant_id: int,
+    *,
+    now: int,
+    limit: int,
+    busy: Collection[int] = (),
+    lease_us: int = LEASE_US,
 ) -> list[Event]:
     """Events for which something is to be read, but those whose record is of a connection that lets nobody in. Reading
-    changes nothing, so no lane is taken: an event that is read twice is still worked once. `busy`: those being read."""
+    changes nothing, so no lane is taken: an event that is read twice is still worked once. Nobody else reads for them
+    until the lease has run out. `busy`: those being read."""
     closed = sa.select(_CONNECTION.c.id).where(_CONNECTION.c.status == "reconnect_needed")
     rows = connection.execute(
         sa.select(*(_INBOX.c[name] for name in _EVENT_COLUMNS))
@@ -249,11 +258,18 @@ def claim_reads(
         )
         .order_by(_INBOX.c.priority, _INBOX.c.seq)
         .limit(limit)
+        .with_for_update(skip_locked=True)  # says nothing on SQLite
     ).all()
     if rows:
         # from now on a later wish to read the same record is a read of its own
-        connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in rows])).values(claims=1))
+        taken = {"claims": 1, "next_attempt_at": now + lease_us}
+        connection.execute(_INBOX.update().where(_INBOX.c.seq.in_([row.seq for row in rows])).values(taken))
     return [Event(*row) for row in rows]
+
+
+def release_reads(connection: Connection) -> None:
+    """Takes back the reads of an earlier process. Only where one process owns the database."""
+    connection.execute(_INBOX.update().where(_FETCH, _INBOX.c.claims == 1).values(next_attempt_at=0))
 
 
 def finish(
@@ -279,6 +295,14 @@ def fetch_first(connection: Connection, event: Event, fetched: bytes) -> None:
     connection.execute(
         _INBOX.update().where(_INBOX.c.seq == event.seq).values(fetched=fetched, attempts=0, next_attempt_at=0)
     )
+
+
+def unworked(connection: Connection, claimed: Claim) -> None:
+    """Reports a claim back that nothing came of, without suspecting its events of anything. What another worker took over
+    meanwhile is left to it."""
+    with suppress(lanes.LeaseLost):
+        lanes.check_fences(connection, claimed.merchant_id, claimed.fences, claimed.owner)
+        give_back(connection, [event.seq for event in claimed.events])
 
 
 def give_back(connection: Connection, seqs: Sequence[int]) -> None:

@@ -77,6 +77,17 @@ def lease(
     return taken
 
 
+def renew(connection: Connection, merchant_id: int, lanes: Iterable[int], *, owner: str, until: int) -> None:
+    """Renews leases of ours while a batch takes long; those that another worker took meanwhile stay its."""
+    values = {"_merchant": merchant_id, "_lanes": sorted(lanes), "_owner": owner, "_until": until}
+    connection.execute(_RENEW, values)
+
+
+def release_all(connection: Connection) -> None:
+    """Takes back the leases of an earlier process. Only where one process owns the database."""
+    connection.execute(_LANE.update().values(owner=None, until=0))
+
+
 def held_by_others(connection: Connection, merchant_id: int, *, owner: str, now: int) -> list[int]:
     """Lanes that other workers hold now."""
     values = {"merchant_id": merchant_id, "worker": owner, "now": now}

@@ -11,10 +11,10 @@ from hub.db.engine import Database, Unavailable
 from hub.flows.active import Active
 from hub.flows.batch import Batch
 from hub.inbox import claim, lanes
-from hub.inbox.tables import Inbox, Lane
+from hub.inbox.claim import Claim
+from hub.inbox.tables import Inbox
 from hub.workers.loop import Loop
 
-_LANE = Lane.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.books")
 #: a batch costs some queries however small it is: a full one takes longer than this and is not slowed
@@ -46,10 +46,15 @@ class BooksWorker:
         self._committed = committed
         self._lease_us = lease_us
         self._last_merchant = 0
+        #: what is worked now, and claims that could not be reported back because the database was away
+        self._claimed: Claim | None = None
+        self._owed: list[Claim] = []
+        self._renewal = Loop("books-renewal", self._renew, idle_s=lease_us / 3_000_000)
         self._loop = Loop("books", self.work_once, gather_s=_GATHER_S)
 
     def start(self) -> None:
         self._loop.start()
+        self._renewal.start()
 
     @property
     def alive(self) -> bool:
@@ -64,16 +69,13 @@ class BooksWorker:
 
     def stop(self) -> None:
         self._loop.stop()
+        self._renewal.stop()
         with self._database.write() as connection:
             lanes.release(connection, self._owner)
 
-    def release_all(self) -> None:
-        """Takes back the leases of an earlier process. Only where one process owns the database."""
-        with self._database.write() as connection:
-            connection.execute(_LANE.update().values(owner=None, until=0))
-
     def work_once(self) -> bool:
         """Works one batch of the next merchant that has one, with what runs by now. Returns whether there was one."""
+        self._pay_back()
         self._notice()
         with self._database.read() as connection:
             due = claim.due_merchants(connection, self._clock())
@@ -90,6 +92,7 @@ class BooksWorker:
         if claimed is None:
             return False
         self._last_merchant = merchant_id
+        self._claimed = claimed
         try:
             if len(claimed.events) == 1 and claimed.events[0].claims > claim.MAX_LONE_CLAIMS:
                 self._batch.park_crashing(claimed, active)
@@ -100,11 +103,29 @@ class BooksWorker:
             return True
         except Unavailable:
             # the database, not the events: they are not suspected of anything
-            with self._database.write() as connection:
-                claim.give_back(connection, [event.seq for event in claimed.events])
+            self._owed.append(claimed)
+            self._pay_back()
             raise
+        finally:
+            self._claimed = None
         self._committed()
         return True
+
+    def _pay_back(self) -> None:
+        """Reports back what the database would not take."""
+        while self._owed:
+            with self._database.write() as connection:
+                claim.unworked(connection, self._owed[0])
+            del self._owed[0]
+
+    def _renew(self) -> bool:
+        """Keeps the lanes of a batch that takes long."""
+        claimed = self._claimed
+        if claimed is not None:
+            until = self._clock() + self._lease_us
+            with self._database.write() as connection:
+                lanes.renew(connection, claimed.merchant_id, claimed.fences, owner=claimed.owner, until=until)
+        return False
 
     def open_count(self) -> int:
         """Events that can still be worked without a person."""

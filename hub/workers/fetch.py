@@ -32,8 +32,15 @@ class FetchWorker:
     """One dispatcher and a few threads that read."""
 
     def __init__(
-        self, database: Database, links: Links, owner: str, clock: Callable[[], int], fetched: Callable[[], None]
+        self,
+        database: Database,
+        links: Links,
+        owner: str,
+        clock: Callable[[], int],
+        fetched: Callable[[], None],
+        lease_us: int = claim.LEASE_US,
     ) -> None:
+        self._lease_us = lease_us
         self._database = database
         self._links = links
         self._owner = f"{owner}-fetch"
@@ -59,6 +66,10 @@ class FetchWorker:
     def stop(self) -> None:
         self._loop.stop()
         self._pool.shutdown(wait=True)
+        try:
+            self._store_all()
+        except Exception:  # noqa: BLE001 - it is read again by whoever is there
+            _log.exception("the last answers were not stored")
 
     def fetch_once(self) -> bool:
         """Reads what is due and stores it with its events. Returns whether there was something."""
@@ -88,7 +99,9 @@ class FetchWorker:
             with self._database.write() as connection:
                 # as many of each merchant, so that none keeps the others waiting
                 limit = max(1, free // len(merchants))
-                events = claim.claim_reads(connection, merchant_id, now=now, limit=limit, busy=list(self._busy))
+                events = claim.claim_reads(
+                    connection, merchant_id, now=now, limit=limit, busy=list(self._busy), lease_us=self._lease_us
+                )
             for event in events:
                 begun = True
                 self._busy[event.seq] = event

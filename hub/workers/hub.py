@@ -14,6 +14,7 @@ from hub.connect.links import Links
 from hub.connect.registry import Registry
 from hub.connect.vault import Vault, load_root_keys
 from hub.core.ledger.book import BookLocks
+from hub.db import turns
 from hub.db.engine import Database
 from hub.db.tables import Merchant
 from hub.db.types import now_us
@@ -21,6 +22,7 @@ from hub.flows import activation
 from hub.flows.active import Active
 from hub.flows.batch import Batch
 from hub.flows.triggers import AFTER_SENDING
+from hub.inbox import claim, lanes
 from hub.inbox.receive import Intake
 from hub.mapping import Problem
 from hub.outbox.announce import Listeners
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from hub.workers.wakeups import WakeUps
 
 _MERCHANT = Merchant.__table__  # type: ignore[attr-defined]
+_SWEEP = turns.Place(0, "sweep")
 #: seconds between looks at what a lost wake-up or a crash left behind
 SWEEP_S = 15.0
 
@@ -78,6 +81,7 @@ class Hub:
         self.registry = registry
         self.homes = list(homes)
         self.clock = clock
+        self._lease_us = lease_s * 1_000_000
         #: names this process in leases; the pid alone may come again after a restart
         self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
         self.links = Links(registry, vault, database, transport)
@@ -93,7 +97,7 @@ class Hub:
             vault,
             owner=self.owner,
             threads=outbox_threads,
-            lease_us=lease_s * 1_000_000,
+            lease_us=self._lease_us,
             clock=clock,
             import_pending=lambda connection_id: self.poller.soon(connection_id),
             listeners=self._listeners,
@@ -103,12 +107,20 @@ class Hub:
         self.locks = BookLocks()
         self.batch = Batch(database, self.locks, clock)
         self.books = BooksWorker(
-            database, self.batch, self.active, self.notice, self.owner, clock, self._news, lease_s * 1_000_000
+            database, self.batch, self.active, self.notice, self.owner, clock, self._news, self._lease_us
         )
-        self.fetch = FetchWorker(database, self.links, self.owner, clock, lambda: self.wake(Part.BOOKS))
+        self.fetch = FetchWorker(database, self.links, self.owner, clock, lambda: self.wake(Part.BOOKS), self._lease_us)
         self.scheduler = Scheduler(database, self.merchants, self.active, clock, lambda: self.wake(Part.BOOKS))
         self.poller = Poller(
-            database, self.links, registry, self.active, clock, poll_seconds, lambda: self.wake(Part.FETCH)
+            database,
+            self.links,
+            registry,
+            self.active,
+            clock,
+            poll_seconds,
+            lambda: self.wake(Part.FETCH),
+            self.owner,
+            self._lease_us,
         )
         self._runs: Mapping[Part, _Runs] = {
             Part.OUTBOX: self.outbox,
@@ -116,7 +128,7 @@ class Hub:
             Part.FETCH: self.fetch,
             Part.POLL: self.poller,
             Part.SCHEDULE: self.scheduler,
-            Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S),
+            Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S / 3),
         }
         self._wakes = {Part.OUTBOX: self.outbox.wake, Part.BOOKS: self.books.wake, Part.FETCH: self.fetch.wake}
         self._wakeups = self._between_processes(redis_url)
@@ -124,7 +136,7 @@ class Hub:
     @classmethod
     def open(cls, settings: Settings, *, parts: Collection[Part] = ALL) -> Hub:
         """Opens the hub of a home. Raises: VaultError when there is no key."""
-        database = Database(settings.url)
+        database = Database(settings.url, patience_s=settings.lease_seconds * 2 / 3)
         vault = Vault(load_root_keys(settings.home), database.ids)
         return cls(
             database,
@@ -203,7 +215,7 @@ class Hub:
         """Starts the parts of this process."""
         self._started = True
         if self.database.sqlite:
-            self.books.release_all()
+            self._release_all()
         for part in self._own:
             self._runs[part].start()
         if self._wakeups is not None:
@@ -258,9 +270,22 @@ class Hub:
         drains = {**self._wakes, Part.BOOKS: self.books.drain}
         return WakeUps(redis_url, {part: drains[part] for part in WOKEN if part in self._own})
 
+    def _release_all(self) -> None:
+        """Takes back what an earlier process held: this one owns the database."""
+        with self.database.write() as connection:
+            lanes.release_all(connection)
+            claim.release_reads(connection)
+            turns.release_all(connection)
+
     def _sweep(self) -> bool:
-        """What a lost wake-up or a crash of another process left behind."""
-        self.outbox.sweep()
+        """What a lost wake-up or a crash of another process left behind. One process at a time, every so often."""
+        every = int(SWEEP_S * 1_000_000)
+        with self.database.write() as connection:
+            mine = turns.take(connection, _SWEEP, owner=self.owner, now=self.clock(), every=every, lease=self._lease_us)
+        if mine:
+            self.outbox.sweep()
+            with self.database.write() as connection:
+                turns.give(connection, _SWEEP, owner=self.owner)
         return False
 
     def _news(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,11 +19,14 @@ from hub.connect.tables import PollCursor
 from hub.core.plan import Plan
 from hub.core.reading import among, rows_in
 from hub.core.sales.tables import SALES_ORDER
+from hub.db import turns
 from hub.db.engine import Database
 from hub.db.inserts import insert_rows
+from hub.db.turns import Place
 from hub.db.types import instant_us
 from hub.flows.active import Active
 from hub.inbox.arrivals import from_poll
+from hub.inbox.claim import LEASE_US
 from hub.inbox.questions import QUESTION
 from hub.inbox.receive import insert_events
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
@@ -38,6 +43,7 @@ _MOVE_CURSOR = _CURSOR.update().where(
     _CURSOR.c.merchant_id == sa.bindparam("_merchant_id"),
     _CURSOR.c.connection_id == sa.bindparam("_connection_id"),
     _CURSOR.c.record == sa.bindparam("_record"),
+    _CURSOR.c.cursor == sa.bindparam("_before"),
 )
 _CONNECTED = (
     sa.select(_CONNECTION.c.id, _CONNECTION.c.merchant_id, _CONNECTION.c.connector)
@@ -52,10 +58,36 @@ _BOOKED = sa.select(SALES_ORDER.c.external_id, SALES_ORDER.c.header_as_of, SALES
 _log = structlog.get_logger("hub.poll")
 #: pages of one poll, so that one connection does not keep the others waiting
 _MAX_PAGES = 40
+#: seconds for which somebody who asks for a poll waits for the one that is being made
+_WAIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One thing to poll, and every how many microseconds."""
+
+    merchant_id: int
+    connection_id: int
+    record: str
+    every: int
+
+    @property
+    def place(self) -> Place:
+        return poll_place(self.merchant_id, self.connection_id, self.record)
+
+
+def poll_place(merchant_id: int, connection_id: int, record: str) -> Place:
+    """The turn of a poll."""
+    return Place(merchant_id, f"poll:{connection_id}:{record}")
+
+
+class BeingPolled(errors.ConnectError):
+    """Another process polls the connection just now."""
 
 
 class Poller:
-    """One thread that polls connections when they are due."""
+    """One thread that polls connections when they are due. However many processes there are, one polls a record of a
+    connection at a time, and when it is due it is polled once."""
 
     def __init__(
         self,
@@ -66,7 +98,11 @@ class Poller:
         clock: Callable[[], int],
         poll_seconds: int,
         found: Callable[[], None],
+        owner: str = "one",
+        lease_us: int = LEASE_US,
     ) -> None:
+        self._owner = f"{owner}-poll"
+        self._lease_us = lease_us
         self._database = database
         self._links = links
         self._registry = registry
@@ -74,7 +110,6 @@ class Poller:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._found = found
-        self._due: dict[tuple[int, str], int] = {}
         #: connections whose pending records somebody waits for
         self._asked: set[int] = set()
         self._lock = threading.Lock()
@@ -97,40 +132,62 @@ class Poller:
         self._loop.wake()
 
     def poll_asked(self) -> bool:
-        """Polls the connections that are to be polled soon. Returns whether there were any."""
+        """Polls the connections that are to be polled soon. Returns whether there were any. What another process polls just
+        now stays asked for: it may have looked before what somebody waits for was there."""
         with self._lock:
             asked, self._asked = self._asked, set()
         did = False
-        for connection_id, merchant_id, connector in self._connections() if asked else []:
-            for record, spec in self._registry.get(connector).manifest.records.items():
-                if connection_id in asked and spec.poll:
-                    did = self._poll_logged(merchant_id, connection_id, record) or did
+        for known in self._records() if asked else []:
+            if known.connection_id not in asked:
+                continue
+            if self._take(known, due=False):
+                did = self._poll_logged(known) or did
+            else:
+                with self._lock:
+                    self._asked.add(known.connection_id)
         return did
 
     def _poll_due(self) -> bool:
         did = self.poll_asked()
+        records = {known.place: known for known in self._records()}
         now = self._clock()
-        for connection_id, merchant_id, connector in self._connections():
-            for record, spec in self._registry.get(connector).manifest.records.items():
-                if not spec.poll:
-                    continue
-                every = (self._poll_seconds or spec.interval) * 1_000_000
-                with self._lock:
-                    # a connection that is new here is polled after one interval: its webhooks come first
-                    due = self._due.setdefault((connection_id, record), now + every)
-                    if due > now:
-                        continue
-                    self._due[(connection_id, record)] = now + every
-                did = self._poll_logged(merchant_id, connection_id, record) or did
+        with self._database.read() as connection:
+            due = turns.due(connection, {place: known.every for place, known in records.items()}, now)
+        for place in due:
+            if self._take(records[place]):
+                did = self._poll_logged(records[place]) or did
         return did
 
-    def _poll_logged(self, merchant_id: int, connection_id: int, record: str) -> bool:
+    def _records(self) -> list[_Record]:
+        """What can be polled of the connections there are."""
+        return [
+            _Record(merchant_id, connection_id, record, (self._poll_seconds or spec.interval) * 1_000_000)
+            for connection_id, merchant_id, connector in self._connections()
+            for record, spec in self._registry.get(connector).manifest.records.items()
+            if spec.poll
+        ]
+
+    def _take(self, known: _Record, *, due: bool = True) -> bool:
+        with self._database.write() as connection:
+            return turns.take(
+                connection,
+                known.place,
+                owner=self._owner,
+                now=self._clock(),
+                every=known.every,
+                lease=self._lease_us,
+                first=known.every,  # a connection that is new is polled after one interval: its webhooks come first
+                due=due,
+            )
+
+    def _poll_logged(self, known: _Record) -> bool:
+        """Polls what was taken. Returns whether it was answered."""
         try:
-            self.poll(merchant_id, connection_id, record)
+            self._poll(known)
         except errors.ReconnectNeeded as error:
-            self._ask_to_reconnect(merchant_id, connection_id, str(error)[:200])
+            self._ask_to_reconnect(known.merchant_id, known.connection_id, str(error)[:200])
         except errors.ConnectError as error:
-            _log.warning("poll failed", connection=connection_id, record=record, reason=str(error)[:200])
+            _log.warning("poll failed", connection=known.connection_id, record=known.record, reason=str(error)[:200])
         else:
             return True
         return False
@@ -142,12 +199,23 @@ class Poller:
     def poll_all(self, connection_id: int) -> int:
         """Polls all records of a connection now. Returns how many records are to be read. Raises: ConnectError."""
         count = 0
-        for known, merchant_id, connector in self._connections():
-            if known == connection_id:
-                for record, spec in self._registry.get(connector).manifest.records.items():
-                    if spec.poll:
-                        count += self.poll(merchant_id, connection_id, record)
+        for known in self._records():
+            if known.connection_id == connection_id:
+                until = time.monotonic() + _WAIT_S
+                while not self._take(known, due=False):
+                    if time.monotonic() > until:
+                        raise BeingPolled(f"{known.record} is being polled by another process: try again later")
+                    time.sleep(0.05)
+                count += self._poll(known)
         return count
+
+    def _poll(self, known: _Record) -> int:
+        """Polls what was taken, and gives it back."""
+        try:
+            return self.poll(known.merchant_id, known.connection_id, known.record)
+        finally:
+            with self._database.write() as connection:
+                turns.give(connection, known.place, owner=self._owner)
 
     def poll(self, merchant_id: int, connection_id: int, record: str) -> int:
         """Asks what changed and plans the read of what we do not have; the cursor commits with the page it covers."""
@@ -177,9 +245,15 @@ class Poller:
                     ],
                     self._clock(),
                 )
-                self._store(connection, place, page.cursor, cursor is None)
+                moved = self._store(connection, place, page.cursor, cursor)
+                turns.keep(
+                    connection,
+                    poll_place(merchant_id, connection_id, record),
+                    owner=self._owner,
+                    until=self._clock() + self._lease_us,
+                )
             found += sum(new)
-            if not page.more:
+            if not page.more or not moved:
                 break
         if found:
             self._found()
@@ -216,11 +290,13 @@ class Poller:
             if record_id not in booked or stamp is None or instant_us(stamp) > booked[record_id]
         ]
 
-    def _store(self, connection: sa.Connection, place: Mapping[str, Any], cursor: str, first: bool) -> None:
+    def _store(self, connection: sa.Connection, place: Mapping[str, Any], cursor: str, before: str | None) -> bool:
+        """Moves the cursor on. Returns whether it was where it was read: another process may have moved it since."""
         now = self._clock()
-        if first:
+        if before is None:
             row = {"id": self._database.ids.next(), **place, "cursor": cursor, "updated_at": now}
             insert_rows(connection, _CURSOR, [row])
-        else:
-            at = {f"_{name}": value for name, value in place.items()}
-            connection.execute(_MOVE_CURSOR, {**at, "cursor": cursor, "updated_at": now})
+            return True
+        at = {f"_{name}": value for name, value in place.items()}
+        moved = connection.execute(_MOVE_CURSOR, {**at, "_before": before, "cursor": cursor, "updated_at": now})
+        return moved.rowcount == 1

@@ -35,6 +35,7 @@ def trigger(
 ) -> dict[str, Any]:
     """Puts one event a record into the inbox, for the flows with `on: {manual: NAME}`. With a `key` the same call again
     changes nothing. Answers how many were new. Raises: AdminError."""
+    hub.notice()
     active = hub.active(merchant_id)
     names = sorted({flow.on.manual for flow in active.flows if flow.on.manual})
     if name not in names:

@@ -396,6 +396,16 @@ CREATE TABLE setting (
 )
 """,
     """
+CREATE TABLE turn (
+    merchant_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    next_at INTEGER NOT NULL,
+    owner VARCHAR,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (merchant_id, name)
+)
+""",
+    """
 CREATE TABLE binding (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -1337,6 +1347,16 @@ CREATE TABLE setting (
     key VARCHAR NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY (key)
+)
+""",
+    """
+CREATE TABLE turn (
+    merchant_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    next_at BIGINT NOT NULL,
+    owner VARCHAR,
+    until BIGINT NOT NULL,
+    PRIMARY KEY (merchant_id, name)
 )
 """,
     """
