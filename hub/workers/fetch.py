@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Connection
 
 from hub.connect import errors
+from hub.connect.inprocess import Inline
 from hub.connect.links import Links
 from hub.core.plan import Plan
 from hub.db.engine import Database
@@ -24,7 +25,7 @@ from hub.workers.reading import Read, read
 
 _log = structlog.get_logger("hub.fetch")
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900)
-_THREADS = 8
+THREADS = 8
 _SHOWN = 300
 
 
@@ -39,6 +40,8 @@ class FetchWorker:
         clock: Callable[[], int],
         fetched: Callable[[], None],
         lease_us: int = claim.LEASE_US,
+        *,
+        threads: int = THREADS,  # none: read one after the other by whoever calls `fetch_once`
     ) -> None:
         self._lease_us = lease_us
         self._database = database
@@ -46,7 +49,8 @@ class FetchWorker:
         self._owner = f"{owner}-fetch"
         self._clock = clock
         self._fetched = fetched
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch")
+        self._threads = threads or THREADS
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch") if threads else Inline()
         #: events that are being read for, or whose answers are not stored yet
         self._busy: dict[int, Event] = {}
         self._results: queue.SimpleQueue[Read] = queue.SimpleQueue()
@@ -89,7 +93,7 @@ class FetchWorker:
 
     def _begin(self) -> bool:
         now = self._clock()
-        free = _THREADS - len(self._busy)
+        free = self._threads - len(self._busy)
         if free <= 0:
             return False
         with self._database.read() as connection:

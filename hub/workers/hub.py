@@ -28,7 +28,7 @@ from hub.mapping import Problem
 from hub.outbox.announce import Listeners
 from hub.outbox.worker import Outbox
 from hub.workers.books import BooksWorker
-from hub.workers.fetch import FetchWorker
+from hub.workers.fetch import THREADS, FetchWorker
 from hub.workers.loop import Loop
 from hub.workers.parts import ALL, Part
 from hub.workers.polling import Poller
@@ -109,7 +109,15 @@ class Hub:
         self.books = BooksWorker(
             database, self.batch, self.active, self.notice, self.owner, clock, self._news, self._lease_us
         )
-        self.fetch = FetchWorker(database, self.links, self.owner, clock, lambda: self.wake(Part.BOOKS), self._lease_us)
+        self.fetch = FetchWorker(
+            database,
+            self.links,
+            self.owner,
+            clock,
+            lambda: self.wake(Part.BOOKS),
+            self._lease_us,
+            threads=THREADS if outbox_threads else 0,
+        )
         self.scheduler = Scheduler(database, self.merchants, self.active, clock, lambda: self.wake(Part.BOOKS))
         self.poller = Poller(
             database,

@@ -179,6 +179,10 @@ class Sandboxes:
             raise SandboxRefused(f"the sandbox of {role} answers {answer.status_code} to {path}: {answer.text[:300]}")
         return answer.json()
 
+    def inside(self, role: str) -> Any:
+        """The state of a role's sandbox itself, for who looks at it in this process."""
+        return self._mail[role] if role in self._mail else self._served[role][1].state.sandbox
+
     def plant(self, role: str, answer: Mapping[str, Any]) -> None:
         """Plants an answer: `operation` (or `match`, in the sandbox's own words), `status`, `times`, `kind`. Raises:
         SandboxRefused."""
