@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.workers.admin.verify import verify
 
+from .shopping import Customers
 from .stage import UNITS, Stage
 
 _DOCUMENTS = (
@@ -15,8 +16,8 @@ _DOCUMENTS = (
     "JOIN sales_order ON sales_order.id = document.order_id"
 )
 _AVAILABLE = (
-    "SELECT item.sku, sum(on_hand - held - waiting), sum(on_hand) FROM stock_level JOIN item ON item.id = stock_level.item_id "
-    "JOIN location ON location.id = stock_level.location_id WHERE location.kind = 'warehouse' GROUP BY item.sku"
+    "SELECT item.id, item.sku, sum(on_hand - held - waiting), sum(on_hand) FROM stock_level JOIN item ON item.id = stock_level.item_id "
+    "JOIN location ON location.id = stock_level.location_id WHERE location.kind = 'warehouse' GROUP BY item.id, item.sku"
 )
 _DELIVERIES = "SELECT id, operation, key, state, attempts, reason, body FROM delivery"
 _QUESTIONS = "SELECT kind, subject, reason, delivery_id FROM question WHERE state = 'open'"
@@ -36,15 +37,18 @@ class Agreement:
         self.questions = stage.rows(_QUESTIONS)
         self.wrong: list[str] = []
 
-    def differences(self, receipts: dict[str, tuple[str, int]]) -> list[str]:
-        """Everything that does not agree."""
+    def differences(self, customers: Customers) -> list[str]:
+        """Everything that does not agree. Where customers took back what the warehouse had, goods are a person's decision."""
+        self._tidy = customers.tidy
         self._terminal()
         self._verified()
         self._invoiced()
         self._booked()
         self._paid()
         self._goods()
-        self._stock(receipts)
+        self._stock()
+        if self._tidy:
+            self._on_hand(customers)
         self._mailed()
         self._asked()
         return self.wrong
@@ -54,7 +58,8 @@ class Agreement:
 
     def _terminal(self) -> None:
         for seq, state, outcome in self._stage.rows("SELECT seq, state, outcome FROM inbox WHERE state <> 'done'"):
-            self._say(f"event {seq} is {state}: {outcome}")
+            if state != "parked" or self._tidy:
+                self._say(f"event {seq} is {state}: {outcome}")
         final = ("confirmed", "rejected", "uncertain", "superseded")
         asked = {row.delivery_id for row in self.questions}
         for row in self.deliveries:
@@ -117,7 +122,7 @@ class Agreement:
                 continue
             if there[tracking] > 1:
                 self._say(f"parcel {tracking} is at the shop {there[tracking]} times")
-            elif not there[tracking] and str(shipment["id"]) not in refused:
+            elif self._tidy and not there[tracking]:
                 self._say(f"parcel {tracking} (shipment {shipment['id']}) is not at the shop")
         planned = [row for row in self.deliveries if row.operation == "order.create"]
         references = Counter(each["reference_id"] for each in self.warehouse["orders"])
@@ -125,26 +130,30 @@ class Agreement:
             if references[row.key] != (row.state == "confirmed"):
                 self._say(f"order {row.key} is {row.state} and at the warehouse {references[row.key]} times")
 
-    def _stock(self, receipts: dict[str, tuple[str, int]]) -> None:
-        kept = {row.key: row.key for row in self._stage.rows("SELECT ref AS key FROM move WHERE ref LIKE 'receipt:%'")}
+    def _stock(self) -> None:
+        drifting = {row.subject for row in self.questions if row.kind == "stock.drift"} if not self._tidy else set()
         shown = {each["sku"]: each["available"] for each in self.shop["inventory"]}
-        for sku, available, _on_hand in self._stage.rows(_AVAILABLE):
-            if shown[sku] != max(0, available):
+        for item_id, sku, available, _on_hand in self._stage.rows(_AVAILABLE):
+            if shown[sku] != max(0, available) and f"item:{item_id}" not in drifting:
                 self._say(f"stock of {sku}: the shop shows {shown[sku]}, the hub has {available} for sale")
-        shipped: Counter[str] = Counter()
+        if self.shop["null_pushes"]:
+            self._say(f"{self.shop['null_pushes']} stock pushes without the number they expected")
+
+    def _on_hand(self, customers: Customers) -> None:
+        """What came in, less what left, plus what came back."""
+        kept = {row.ref for row in self._stage.rows("SELECT ref FROM move")}
+        expected = Counter(UNITS)
+        for ref, (sku, units) in customers.receipts.items():
+            if f"receipt:{ref}:{sku}" in kept:
+                expected[sku] += units
         for shipment in self.warehouse["shipments"]:
             if shipment["status"] == "Completed":
                 for product in shipment["products"]:
-                    shipped[product["reference_id"]] += sum(each["quantity"] for each in product["inventory_items"])
-        came = Counter({sku: 0 for sku in UNITS})
-        for ref, (sku, units) in receipts.items():
-            if f"receipt:{ref}:{sku}" in kept:
-                came[sku] += units
-        for sku, _available, on_hand in self._stage.rows(_AVAILABLE):
-            if on_hand != UNITS[sku] + came[sku] - shipped[sku]:
-                self._say(f"stock of {sku}: {on_hand} on hand, {UNITS[sku]} + {came[sku]} - {shipped[sku]} shipped")
-        if self.shop["null_pushes"]:
-            self._say(f"{self.shop['null_pushes']} stock pushes without the number they expected")
+                    expected[product["reference_id"]] -= sum(each["quantity"] for each in product["inventory_items"])
+        expected.update(customers.returned())
+        for _item_id, sku, _available, on_hand in self._stage.rows(_AVAILABLE):
+            if on_hand != expected[sku]:
+                self._say(f"stock of {sku}: {on_hand} on hand, and {expected[sku]} came in and did not leave")
 
     def _mailed(self) -> None:
         for identity, count in Counter(each["message_id"] for each in self.mails).items():
@@ -163,13 +172,16 @@ class Agreement:
 
     def _asked(self) -> None:
         """Questions that the seed's own doings explain; any other is a fault."""
+        explained = _EXPLAINED if self._tidy else _EXPLAINED | _UNTIDY
         for row in self.questions:
-            if row.kind not in _EXPLAINED or (row.kind == "delivery.uncertain" and "message.send" not in row.reason):
+            if row.kind not in explained or (row.kind == "delivery.uncertain" and "message.send" not in row.reason):
                 self._say(f"question {row.kind} ({row.subject}): {row.reason}")
 
 
-#: a customer who changes what the warehouse has already, or cancels what has left; mails that are not proven sent
+#: a customer who wants more after the warehouse was told, more than there is, a mail that is not proven sent
 _EXPLAINED = frozenset(("order.edited_after_release", "stock.short", "delivery.uncertain"))
+#: one who takes back what the warehouse was told to send
+_UNTIDY = frozenset(("shipment.exceeds", "shipment.cancelled", "delivery.rejected", "stock.drift"))
 
 
 def _cents(amount: Any) -> int:

@@ -77,7 +77,7 @@ class Process:
         try:
             return work()
         except Crash:
-            self.instants.begin(None, stop)
+            self.instants.planned = None
             self.start()
             return None
         except ConnectError as error:  # a system is away: the worker logs it and goes on

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .invariants import Broken
-from .stage import BEGIN
+from .stage import POLLED
 
 if TYPE_CHECKING:
     from .schedule import Schedule
 
 _ROUNDS = 60
-_POLLED = (("shop", "order"), ("warehouse", "shipment"))
 #: when something is due next that cannot be done now: a retry, or what a process left that is gone
 _LATER = (
     "SELECT min(at) AS at FROM ("
@@ -19,7 +18,7 @@ _LATER = (
     "UNION ALL SELECT lease_until FROM delivery WHERE state = 'sending' "
     "UNION ALL SELECT next_attempt_at FROM inbox WHERE state IN ('retry', 'fetch') "
     "UNION ALL SELECT lane.until FROM lane JOIN inbox ON inbox.lane = lane.lane "
-    "WHERE inbox.state = 'ready' AND lane.owner IS NOT NULL)"
+    "WHERE inbox.state = 'ready' AND lane.owner IS NOT NULL) WHERE at > :now"
 )
 _OPEN = (
     "SELECT 'event', CAST(seq AS TEXT), state, outcome FROM inbox WHERE state IN ('fetch', 'ready', 'retry') "
@@ -38,10 +37,9 @@ def come_to_rest(schedule: Schedule) -> None:
         moved = _work(schedule)
         if round_ < 3:
             moved = True
-            for role, record in _POLLED:
-                process = schedule.chance.choice(stage.processes)
-                process.step(lambda role=role, record=record: process.poll(stage.connections[role], record))  # type: ignore[misc]
-        [(later,)] = stage.rows(_LATER)
+            for role, record in POLLED:
+                schedule.poll(schedule.chance.choice(stage.processes), role, record)
+        [(later,)] = stage.rows(_LATER, now=stage.clock.now)
         if later is not None:
             stage.clock.now = max(stage.clock.now + 1_000_000, int(later))
         elif not moved:
@@ -58,23 +56,14 @@ def _work(schedule: Schedule) -> bool:
         did = bool(stage.wire.waiting)
         while stage.wire.waiting:
             process = schedule.chance.choice(stage.processes)
-            schedule.note(f"{process.name} webhook", schedule._deliver_one(process))
+            schedule.note(f"{process.name} webhook", schedule.deliver(process))
         for process in stage.processes:
             for job, work in process.jobs().items():
                 if job != "sweep":
                     did = bool(process.step(work)) or did
             process.step(process.hub.outbox.sweep)
-            schedule._invariants.check()
+            schedule.invariants.check()
         moved = moved or did
         if not did:
             return moved
 
-
-def describe(now: int) -> float:
-    """Seconds since the beginning."""
-    return (now - BEGIN) / 1_000_000
-
-
-def open_work(stage: Any) -> list[Any]:
-    """What could still move."""
-    return [tuple(row) for row in stage.rows(_OPEN)]

@@ -12,7 +12,7 @@ from .instants import Crash
 from .invariants import Invariants
 from .processes import Process
 from .shopping import Customers
-from .stage import Stage
+from .stage import BEGIN, POLLED, Stage
 from .weather import Weather
 
 _S = 1_000_000
@@ -28,7 +28,7 @@ class Schedule:
         self.stage = stage
         self.chance = random.Random(seed)
         self.trace: list[str] = []
-        self._invariants = invariants
+        self.invariants = invariants
         self._stops = 0
         chance = self.chance
         self.customers = Customers(stage, chance)
@@ -56,11 +56,11 @@ class Schedule:
         acts = self._acts()
         [(name, act)] = self.chance.choices(list(acts), weights=[acts[each] for each in acts])
         self.note(name, act())
-        self._invariants.check()
+        self.invariants.check()
 
     def note(self, name: str, outcome: Any = None) -> None:
         """A line of the trace."""
-        at = (self.stage.clock.now - 1_795_507_200_000_000) / _S
+        at = (self.stage.clock.now - BEGIN) / _S
         self.trace.append(f"{at:8.1f} {'  ' * self._stops}{name}{f': {outcome}' if outcome is not None else ''}")
 
     def _acts(self) -> dict[tuple[str, Callable[[], Any]], float]:
@@ -124,8 +124,11 @@ class Schedule:
         return ", ".join(f"{job} {self._job(process, job)}" for job in ("books", "fetch", "send", "books", "send"))
 
     def _poll(self, process: Process) -> Any:
-        role, record = self.chance.choice(POLLED)
-        return role, self._do(process, lambda: process.poll(self.stage.connections[role], record))
+        return self.poll(process, *self.chance.choice(POLLED))
+
+    def poll(self, process: Process, role: str, record: str) -> str:
+        """A process asks a system what changed."""
+        return f"{role} {self._do(process, lambda: process.poll(self.stage.connections[role], record))}"
 
     def _receipt(self, process: Process) -> Any:
         self._receipts += 1
@@ -149,10 +152,11 @@ class Schedule:
         for _ in range(self.chance.randint(1, 6)):
             if not self.stage.wire.waiting:
                 break
-            said.append(self._deliver_one(process))
+            said.append(self.deliver(process))
         return "; ".join(said)
 
-    def _deliver_one(self, process: Process) -> str:
+    def deliver(self, process: Process) -> str:
+        """The next webhook reaches a process, or is lost."""
         wire = self.stage.wire
         message = wire.waiting.pop(self.chance.randrange(len(wire.waiting)) if self._shuffles else 0)
         if self.chance.random() < self._loses:
@@ -165,7 +169,7 @@ class Schedule:
 
         said = self._do(process, receive)
         if answered:
-            self._invariants.acknowledged.append((self.stage.connections[message.role], answered[0]))
+            self.invariants.acknowledged.append((self.stage.connections[message.role], answered[0]))
         if not answered or self.chance.random() < self._repeats:
             wire.waiting.append(message)  # whoever is not answered sends again
         return str(said)
@@ -181,7 +185,6 @@ class Schedule:
         come_to_rest(self)
 
 
-POLLED = (("shop", "order"), ("warehouse", "shipment"))
 _JOBS = {"books": 5, "fetch": 3, "send": 6, "tick": 0.2, "sweep": 1.0, "pending": 1.5}
 _TOPICS = (
     "orders/updated", "orders/paid", "orders/edited", "order_transactions/create", "refunds/create",

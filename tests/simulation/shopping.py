@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import Any
 
 from .stage import UNITS, Stage
@@ -18,6 +19,8 @@ class Customers:
         self._stage = stage
         self._chance = chance
         self.skus = sorted(UNITS)
+        #: nobody takes back what the warehouse may have been told already: then no question is asked about goods
+        self.tidy = chance.random() < 0.75
         self.orders: list[str] = []
         #: units that the merchant says came in, by ref
         self.receipts: dict[str, tuple[str, int]] = {}
@@ -36,8 +39,14 @@ class Customers:
         if kind == "ship":
             return self._ship()
         order = self._stage.sandboxes.inside("shop").shop.order(name)
+        if self.tidy and kind in ("refund", "edit", "cancel") and order.received and not _shipped(order):
+            kind = "more" if kind == "edit" else "gesture"
         spec: dict[str, Any] = {}
-        if kind == "refund":
+        if kind == "more":
+            kind, spec = "edit", self._more()
+        elif kind == "gesture":
+            kind, spec = "refund", self._gesture()
+        elif kind == "refund":
             spec = self._refund(order)
         elif kind == "edit":
             spec = self._edit(order)
@@ -68,7 +77,7 @@ class Customers:
         chance = self._chance
         lines = [line for line in order.lines if line.current_quantity]
         if not lines or chance.random() < 0.2:
-            return {"amount": chance.choice(("1.00", "2.50")), "note": "Geste"}
+            return self._gesture()
         line = chance.choice(lines)
         return {"lines": [{"line": line.id, "quantity": chance.randint(1, line.current_quantity)}]}
 
@@ -76,8 +85,14 @@ class Customers:
         chance = self._chance
         lines = [line for line in order.lines if line.unfulfilled and line.current_quantity]
         if not lines or chance.random() < 0.5:
-            return {"add": [{"sku": chance.choice(self.skus), "quantity": 1}]}
+            return self._more()
         return {"remove": [{"line": chance.choice(lines).id, "quantity": 1}]}
+
+    def _gesture(self) -> dict[str, Any]:
+        return {"amount": self._chance.choice(("1.00", "2.50")), "note": "Geste"}
+
+    def _more(self) -> dict[str, Any]:
+        return {"add": [{"sku": self._chance.choice(self.skus), "quantity": 1}]}
 
     def _ship(self) -> str:
         warehouse = self._stage.sandboxes.inside("warehouse").warehouse
@@ -99,3 +114,15 @@ class Customers:
                 self._stage.sandboxes.post("shop", f"orders/{order.number}/pay", {})
                 paid.append(order.name)
         return paid
+
+    def returned(self) -> Counter[str]:
+        """Units that came back to the shelf, by SKU."""
+        back: Counter[str] = Counter()
+        for order in self._stage.sandboxes.inside("shop").shop.orders.values():
+            for refund in order.refunds:
+                back.update({each.line.sku: each.quantity for each in refund.lines if each.restock == "RETURN"})
+        return back
+
+
+def _shipped(order: Any) -> bool:
+    return all(line.unfulfilled == 0 for line in order.lines)

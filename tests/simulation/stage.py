@@ -34,7 +34,8 @@ PRODUCTS = [
     {"sku": "TEA-01", "title": "Thé", "price": "7.35", "vat": "0.055", "quantity": UNITS["TEA-01"]},
     {"sku": "BOOK-01", "title": "Livre", "price": "9.99", "vat": "0.055", "quantity": UNITS["BOOK-01"]},
 ]
-_POLLED = (("shop", "order"), ("warehouse", "shipment"))
+#: what is asked for changes: a role and its record
+POLLED = (("shop", "order"), ("warehouse", "shipment"))
 
 
 class Stage:
@@ -61,7 +62,7 @@ class Stage:
         self.lanes = hub.active(MERCHANT_ID).lanes
         adopt_stock(hub, "shop")
         with self.still():
-            for role, record in _POLLED:  # from now on a poll finds what changed
+            for role, record in POLLED:  # from now on a poll finds what changed
                 hub.poller.poll(MERCHANT_ID, self.connections[role], record)
         self._saved = self.file.save()
         self._stored = dict(self._settings)
