@@ -60,6 +60,8 @@ TELL_AFTER = 6
 #: stale answers after which the shop's number is a question; those with orders still on their way in do not count
 MAX_STALE = 3
 _STALE_WAIT_US = 1_000_000
+#: what is computed anew was never sent, whatever became of the number before it: a shop that shows it by chance did not get it
+_COMPUTED_ANEW = {"frozen_body": None, "frozen_key": None, "maybe_sent": False, "first_sent_at": None}
 
 
 @dataclass(frozen=True)
@@ -327,8 +329,7 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
             connection,
             sending,
             state=DeliveryState.RETRY,
-            frozen_body=None,
-            frozen_key=None,
+            **_COMPUTED_ANEW,
             next_attempt_at=at,
             reason=reason,
         )
@@ -340,8 +341,7 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
             sending,
             stale=counted,
             state=DeliveryState.RETRY,
-            frozen_body=None,
-            frozen_key=None,
+            **_COMPUTED_ANEW,
             next_attempt_at=now + _STALE_WAIT_US,
             reason=outcome.reason,
         )
@@ -351,8 +351,7 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
         sending,
         state=DeliveryState.WAITING,
         stale=0,
-        frozen_body=None,
-        frozen_key=None,
+        **_COMPUTED_ANEW,
         reason=outcome.reason,
     )
     raise_question(

@@ -15,6 +15,7 @@ from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows.batch import WRITE_ORDER
 from hub.outbox.outcomes import MAX_STALE
+from hub.outbox.plan import DELIVERY
 from hub.workers.admin import questions
 
 
@@ -170,6 +171,23 @@ def test_a_stale_number_is_computed_again_once_the_shops_orders_are_in(lab: Lab,
     assert shelf.sent() == [(10, 15), (8, 15)]
     assert lab.states() == {shelf.key: "confirmed"}
     assert lab.questions() == []
+
+
+def test_a_number_computed_again_did_not_arrive_though_the_shop_shows_it_by_chance(lab: Lab, shelf: Shelf) -> None:
+    """An earlier number may have arrived; the one that takes its place was never sent."""
+    shelf.receive(5)
+    shelf.plan()
+    [planned] = lab.deliveries()
+    lab.set(DELIVERY, planned.id, maybe_sent=True, state="retry")
+    lab.system.stock["ref-1"] = 8  # the shop sold two
+    lab.send()
+    with lab.database.write() as connection:
+        connection.execute(CHANNEL_LEVEL.update().values(expected=8))
+    lab.system.stock["ref-1"] = 15  # as many as we want to push, and not by us
+    lab.clock.forward(2)
+    lab.send()
+    assert lab.states() == {shelf.key: "retry"}
+    assert shelf.level().expected == 8
 
 
 def test_nobody_is_asked_while_the_shops_orders_may_be_on_their_way(lab: Lab, shelf: Shelf) -> None:
