@@ -205,10 +205,10 @@ def announce_payments(work: Work) -> None:
 
 
 def _allocated(payments: list[Row], invoices: list[Row]) -> dict[int, list[tuple[Row, int]]]:
-    """Which invoices each payment pays, and how much of each."""
+    """Which invoices each payment pays, and how much of each. Those that were told of keep what they paid."""
     open_ones = [[invoice, invoice["total"]] for invoice in invoices if invoice["total"] > 0]
     result: dict[int, list[tuple[Row, int]]] = {}
-    for row in sorted(payments, key=lambda each: (each["paid_at"], each["id"])):
+    for row in sorted(payments, key=lambda each: (not each["announced"], each["paid_at"], each["id"])):
         left = row["amount"] if row["kind"] == "payment" else 0
         for part in open_ones:
             taken = min(left, part[1])

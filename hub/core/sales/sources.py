@@ -87,7 +87,8 @@ ORDERS = Source("sales.order", _by_connection(SALES_ORDER, "external_id"))
 ORDER_KEYS = Source("sales.order_key", _load_keys)
 #: rows of an order, keyed by its id
 LINES = Source("sales.line", _by_order(ORDER_LINE, "position", "id"))
-DOCUMENTS = Source("sales.document", _by_order(DOCUMENT, "id", without=("content",)))
+#: oldest first; ids tell nothing: each process takes its own
+DOCUMENTS = Source("sales.document", _by_order(DOCUMENT, "issued_at", "kind", "ordinal", without=("content",)))
 DOCUMENT_LINES = Source("sales.document_line", _by_order(DOCUMENT_LINE, "document_id", "line"))
 PAYMENTS = Source("sales.payment", _by_order(PAYMENT, "id"))
 REFUNDS = Source("sales.refund", _by_order(REFUND, "refunded_at", "external_id"))
