@@ -134,7 +134,7 @@ class Agreement:
         drifting = {row.subject for row in self.questions if row.kind == "stock.drift"} if not self._tidy else set()
         shown = {each["sku"]: each["available"] for each in self.shop["inventory"]}
         for item_id, sku, available, _on_hand in self._stage.rows(_AVAILABLE):
-            if shown[sku] != max(0, available) and f"item:{item_id}" not in drifting:
+            if shown[sku] not in (available, max(0, available)) and f"item:{item_id}" not in drifting:
                 self._say(f"stock of {sku}: the shop shows {shown[sku]}, the hub has {available} for sale")
         if self.shop["null_pushes"]:
             self._say(f"{self.shop['null_pushes']} stock pushes without the number they expected")

@@ -10,7 +10,7 @@ from .stage import POLLED
 if TYPE_CHECKING:
     from .schedule import Schedule
 
-_ROUNDS = 60
+_ROUNDS = 150
 #: when something is due next that cannot be done now: a retry, or what a process left that is gone
 _LATER = (
     "SELECT min(at) AS at FROM ("
@@ -66,4 +66,3 @@ def _work(schedule: Schedule) -> bool:
         moved = moved or did
         if not did:
             return moved
-

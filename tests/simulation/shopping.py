@@ -34,13 +34,15 @@ class Customers:
         chance = self._chance
         if not self.orders or (len(self.orders) < _MOST_ORDERS and chance.random() < 0.3):
             return self._place()
+        # the shop's stamps are of whole seconds: two changes of one second, read between them, look like one
+        self._stage.clock.now += 1_000_000
         name = chance.choice(self.orders)
         kind = chance.choices(("ship", "refund", "edit", "cancel", "pay", "touch"), weights=(5, 4, 3, 1.5, 2, 1))[0]
         if kind == "ship":
             return self._ship()
         order = self._stage.sandboxes.inside("shop").shop.order(name)
         if self.tidy and kind in ("refund", "edit", "cancel") and order.received and not _shipped(order):
-            kind = "more" if kind == "edit" else "gesture"
+            kind = "more" if kind == "edit" or not self._gets_gestures(order) else "gesture"
         spec: dict[str, Any] = {}
         if kind == "more":
             kind, spec = "edit", self._more()
@@ -76,7 +78,7 @@ class Customers:
     def _refund(self, order: Any) -> dict[str, Any]:
         chance = self._chance
         lines = [line for line in order.lines if line.current_quantity]
-        if not lines or chance.random() < 0.2:
+        if not lines or self._gets_gestures(order):
             return self._gesture()
         line = chance.choice(lines)
         return {"lines": [{"line": line.id, "quantity": chance.randint(1, line.current_quantity)}]}
@@ -87,6 +89,11 @@ class Customers:
         if not lines or chance.random() < 0.5:
             return self._more()
         return {"remove": [{"line": chance.choice(lines).id, "quantity": 1}]}
+
+    @staticmethod
+    def _gets_gestures(order: Any) -> bool:
+        """An amount given back and then all units of a rate of tax are more than was invoiced at it: a question."""
+        return bool(order.number % 2)
 
     def _gesture(self) -> dict[str, Any]:
         return {"amount": self._chance.choice(("1.00", "2.50")), "note": "Geste"}
