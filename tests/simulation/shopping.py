@@ -43,6 +43,8 @@ class Customers:
         order = self._stage.sandboxes.inside("shop").shop.order(name)
         if self.tidy and kind in ("refund", "edit", "cancel") and order.received and not _shipped(order):
             kind = "more" if kind == "edit" or not self._gets_gestures(order) else "gesture"
+        if kind == "cancel" and order.refunds and self._gets_gestures(order):
+            kind = "touch"
         spec: dict[str, Any] = {}
         if kind == "more":
             kind, spec = "edit", self._more()
@@ -78,8 +80,8 @@ class Customers:
     def _refund(self, order: Any) -> dict[str, Any]:
         chance = self._chance
         lines = [line for line in order.lines if line.current_quantity]
-        if not lines or self._gets_gestures(order):
-            return self._gesture()
+        if self._gets_gestures(order) or not lines:
+            return {**self._gesture(), **({} if lines else {"amount": "0.00"})}
         line = chance.choice(lines)
         return {"lines": [{"line": line.id, "quantity": chance.randint(1, line.current_quantity)}]}
 
