@@ -316,6 +316,13 @@ def _pending_orders(connection: Connection, sending: Sending, now: int) -> bool:
     return inbox.open_before(connection, sending.merchant_id, sending.connection_id, polled or asked, now)
 
 
+def _explained(connection: Connection, sending: Sending, found: int) -> bool:
+    """Whether what was imported while the number was on its way makes it the one that the shop shows."""
+    item_id = int(sending.key.removeprefix("item:"))
+    level = stock_levels.level(connection, sending.merchant_id, sending.connection_id, item_id)
+    return level is not None and level.expected == found
+
+
 def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Stale, now: int) -> None:
     """The shop has another number than we reckoned. First its pending orders are imported and the number is computed
     again; what they do not explain is a question, and the key waits."""
@@ -334,7 +341,8 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
             reason=reason,
         )
         return
-    counted = sending.stale + (0 if _pending_orders(connection, sending, now) else 1)
+    explained = _explained(connection, sending, outcome.found) or _pending_orders(connection, sending, now)
+    counted = sending.stale + (0 if explained else 1)
     if counted < MAX_STALE:
         _set(
             connection,

@@ -213,6 +213,23 @@ def test_nobody_is_asked_while_the_shops_orders_may_be_on_their_way(lab: Lab, sh
     assert [question.kind for question in lab.questions()] == ["stock.drift"]
 
 
+def test_nobody_is_asked_when_the_orders_came_in_while_the_number_was_on_its_way(lab: Lab, shelf: Shelf) -> None:
+    shelf.receive(5)
+    shelf.plan()
+    lab.system.stock["ref-1"] = 8  # the shop sold two
+    for _ in range(MAX_STALE - 1):
+        lab.send()
+        lab.clock.forward(2)
+    outbox = lab.hub.outbox
+    outbox.step()
+    outbox._pool.shutdown(wait=True)  # it was answered
+    with lab.database.write() as connection:  # the order of two is imported before the answer is written down
+        connection.execute(CHANNEL_LEVEL.update().values(expected=8))
+    outbox.step()
+    assert lab.questions() == []
+    assert lab.states() == {shelf.key: "retry"}
+
+
 def _drift(lab: Lab, shelf: Shelf) -> Any:
     shelf.receive(5)
     shelf.plan()
