@@ -34,7 +34,7 @@ _ALWAYS = {
         'SELECT event_seq FROM run WHERE "trigger" IS NULL GROUP BY event_seq, flow HAVING count(*) > 1'
     ),
     "two state deliveries of a key wait": (
-        "SELECT key FROM delivery WHERE is_state AND state IN ('planned', 'waiting', 'retry') AND frozen_body IS NULL "
+        "SELECT key FROM delivery WHERE is_state AND state IN ('planned', 'retry') AND frozen_body IS NULL "
         "AND stale = 0 GROUP BY connection_id, operation, key HAVING count(*) > 1"
     ),
     "a fact is there twice": (
