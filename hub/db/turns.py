@@ -22,7 +22,11 @@ _NEW = sa.text(
 )
 _THIS = (_TURN.c.merchant_id == sa.bindparam("_merchant"), _TURN.c.name == sa.bindparam("_name"))
 _FREE = _TURN.c.until <= sa.bindparam("_now")
-_TAKEN: dict[str, Any] = {"owner": sa.bindparam("_owner"), "until": sa.bindparam("_until"), "next_at": sa.bindparam("_next")}
+_TAKEN: dict[str, Any] = {
+    "owner": sa.bindparam("_owner"),
+    "until": sa.bindparam("_until"),
+    "next_at": sa.bindparam("_next"),
+}
 _TAKE = _TURN.update().where(*_THIS, _FREE).values(_TAKEN)
 #: one that is further away than its interval was planned with a longer one
 _TAKE_DUE = _TAKE.where(sa.or_(_TURN.c.next_at <= sa.bindparam("_now"), _TURN.c.next_at > sa.bindparam("_next")))

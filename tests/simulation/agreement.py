@@ -113,9 +113,6 @@ class Agreement:
         there: Counter[str] = Counter()
         for order in self.shop["orders"]:
             there.update(each["number"] for one in order["fulfillments"] for each in one["tracking"])
-        refused = {
-            row.key for row in self.deliveries if row.operation == "fulfillment.create" and row.state == "rejected"
-        }
         for shipment in self.warehouse["shipments"]:
             tracking = (shipment.get("tracking") or {}).get("tracking_number")
             if tracking is None:
