@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(30, connect=5, pool=5)
-#: seconds before its end at which an access token is renewed
-_EARLY_S = 60
 _NOTHING: Any = object()
 _HOLDS: ContextVar[Callable[[], bool] | None] = ContextVar("holds", default=None)
 
@@ -107,11 +105,10 @@ class Client:
         if not isinstance(self._link.connector.manifest.auth, OAuth2):
             raise ReconnectNeeded(f"{self._link.name}: the system refuses the credentials (401)")
         self._link.renew(used)
-        _, credentials = self._credentials()
+        used, credentials = self._credentials()
         answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content)
         if answer.status == 401:
-            self._link.mark_reconnect()
-            raise ReconnectNeeded(f"{self._link.name}: the system refuses a fresh token (401)")
+            raise self._link.refused(used)
         return answer
 
     def send(
@@ -123,12 +120,15 @@ class Client:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         form: Mapping[str, str] | None = None,
+        timeout: Any = None,
     ) -> Answer:
         """One request as it stands, with no credentials of ours. Raises: NotSent, Cut, Refused."""
         holds = _HOLDS.get()
         if holds is not None and not holds():
             raise NotSent(f"{self._link.name}: another process may have taken this over by now")
         extra: dict[str, Any] = {"data": dict(form)} if form is not None else {"content": content}
+        if timeout is not None:
+            extra["timeout"] = timeout
         try:
             address = _address(url, tuple((query or {}).items()))
             answer = self._client().request(method, address, headers=dict(headers or {}), **extra)
@@ -184,7 +184,7 @@ class Client:
         auth, secrets = self._link.connector.manifest.auth, self._link.secrets
         if isinstance(auth, OAuth2):
             token = secrets.get("access_token", "")
-            if not token or self._link.expires_within(_EARLY_S):
+            if not token or self._link.ended:
                 self._link.renew(token)
                 token = self._link.secrets["access_token"]
             return token, {auth.header.name.lower(): auth.header.prefix + token}

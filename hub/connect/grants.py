@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hub.connect import payload
 from hub.connect.client import Answer
-from hub.connect.errors import Cut, NotSent, ReconnectNeeded, Unreadable
+from hub.connect.errors import Cut, NotSent, ReconnectNeeded, Throttled, Unreadable
+from hub.connect.http import httpx
+from hub.connect.judge import wait_of
 from hub.connect.manifest import OAuth2
 from hub.connect.paths import fill
-from hub.db.types import now_us
 
 if TYPE_CHECKING:
     from hub.connect.links import Link
 
 #: answers that no repeat will change (RFC 6749, 5.2)
 _DEAD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"})
+#: errors of a vendor that cannot answer now
+_PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+#: in all at most 30 seconds, within which a lease does not end
+TIMEOUT = httpx.Timeout(connect=5, read=15, write=5, pool=5)
+
+
+class Unanswered(NotSent):
+    """A token request without an answer that says what was done: the refresh token may be used up. Nothing of the caller's
+    was sent."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +59,44 @@ def grant_of(link: Link) -> str:
 
 
 def exchange(link: Link, code: str, redirect_uri: str, verifier: str | None) -> Tokens:
-    """The tokens for a code. Raises: ReconnectNeeded, NotSent."""
+    """The tokens for a code. Raises: ReconnectNeeded, NotSent, Throttled."""
     fields = {"code": code}
     if not auth_of(link).code_only:
         fields |= {"grant_type": "authorization_code", "redirect_uri": redirect_uri}
     if verifier is not None:
         fields["code_verifier"] = verifier
-    return _request(link, "authorization_code", fields)
+    return _request(link, "authorization_code", fields, link.secrets)
 
 
-def renew(link: Link) -> Tokens:
-    """New tokens: by the refresh token, or by client credentials. Raises: ReconnectNeeded, NotSent."""
-    if grant_of(link) == "client_credentials":
-        return _request(link, "client_credentials", {"grant_type": "client_credentials"})
-    refresh = link.secrets.get("refresh_token")
-    if not refresh:
+def check_renewable(link: Link, secrets: Mapping[str, str]) -> None:
+    """Whether there is something to ask for tokens with. Raises: ReconnectNeeded."""
+    if grant_of(link) != "client_credentials" and not secrets.get("refresh_token"):
         raise ReconnectNeeded(f"{link.name} is not connected: authorise it first")
-    return _request(link, "refresh_token", {"grant_type": "refresh_token", "refresh_token": refresh})
+    _client_of(link, secrets)
 
 
-def _request(link: Link, grant: str, fields: dict[str, str]) -> Tokens:
-    auth = auth_of(link)
+def renew(link: Link, secrets: Mapping[str, str]) -> Tokens:
+    """New tokens: by the refresh token of these secrets, or by client credentials. Asks once: see `hub.connect.leases`.
+
+    Raises: ReconnectNeeded; Throttled and NotSent when nothing was done; Unanswered when nobody knows."""
+    check_renewable(link, secrets)
+    if grant_of(link) == "client_credentials":
+        return _request(link, "client_credentials", {"grant_type": "client_credentials"}, secrets)
+    fields = {"grant_type": "refresh_token", "refresh_token": secrets["refresh_token"]}
+    return _request(link, "refresh_token", fields, secrets)
+
+
+def _client_of(link: Link, secrets: Mapping[str, str]) -> tuple[str, str]:
     client_id = str(link.settings.get("client_id") or "")
-    client_secret = link.secrets.get("client_secret", "").partition(",")[0]  # `new,old` while it is being changed
+    client_secret = secrets.get("client_secret", "").partition(",")[0]  # `new,old` while it is being changed
     if not client_id or not client_secret:
         raise ReconnectNeeded(f"{link.name}: set client_id and client_secret")
+    return client_id, client_secret
+
+
+def _request(link: Link, grant: str, fields: dict[str, str], secrets: Mapping[str, str]) -> Tokens:
+    auth = auth_of(link)
+    client_id, client_secret = _client_of(link, secrets)
     sent = {**fields, **auth.token_parameters.get(grant, {})}
     headers = {"accept": "application/json"}
     if auth.client == "basic":
@@ -84,12 +108,11 @@ def _request(link: Link, grant: str, fields: dict[str, str]) -> Tokens:
     try:
         if auth.body == "json":
             headers["content-type"] = "application/json"
-            answer = link.client.send("POST", url, headers=headers, content=payload.encode(sent))
+            answer = link.client.send("POST", url, headers=headers, content=payload.encode(sent), timeout=TIMEOUT)
         else:
-            answer = link.client.send("POST", url, headers=headers, form=sent)
+            answer = link.client.send("POST", url, headers=headers, form=sent, timeout=TIMEOUT)
     except Cut as error:
-        # nothing of the caller's was sent; a lost refresh is tried again, within the vendor's grace if it has one
-        raise NotSent(f"{link.name}: no answer to a token request") from error
+        raise Unanswered(f"{link.name}: no answer to a token request") from error
     return _read(link, answer)
 
 
@@ -101,7 +124,8 @@ def _read(link: Link, answer: Answer) -> Tokens:
     data = data if isinstance(data, dict) else {}
     if answer.ok and isinstance(data.get("access_token"), str) and data["access_token"]:
         seconds = data.get("expires_in")
-        expires_at = now_us() + int(seconds) * 1_000_000 if isinstance(seconds, (int, str)) and seconds else None
+        life = int(seconds) if isinstance(seconds, (int, str)) and str(seconds).isdigit() else 0
+        expires_at = link.now() + life * 1_000_000 if life else None
         refresh, scope = data.get("refresh_token"), data.get("scope")
         return Tokens(
             data["access_token"],
@@ -110,6 +134,10 @@ def _read(link: Link, answer: Answer) -> Tokens:
             scope if isinstance(scope, str) else None,
         )
     error = str(data.get("error") or "")
-    if error in _DEAD or answer.status in (401, 403) or (answer.status == 400 and error):
-        raise ReconnectNeeded(f"{link.name}: the token request was refused ({error or answer.status}): connect again")
-    raise NotSent(f"{link.name}: the token request failed with {answer.status}")
+    if answer.status == 429 or error == "slow_down":
+        raise Throttled(f"{link.name}: too many token requests", wait_of(answer, "retry-after"))
+    # a 403 that names no error is a firewall's, not the vendor's word on this token
+    final = error in _DEAD or answer.status == 401 or (answer.status in (400, 403) and error)
+    if final and error not in _PASSING:
+        raise ReconnectNeeded(f"the token request was refused ({error or answer.status}): connect again")
+    raise Unanswered(f"{link.name}: the token request failed with {answer.status}")

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection as DbConnection
 
-from hub.connect import grants, payload
+from hub.connect import grants, leases, payload, sealed
 from hub.connect.client import Client
-from hub.connect.errors import ConnectError, ReconnectNeeded
+from hub.connect.errors import ConnectError, NotSent, ReconnectNeeded
+from hub.connect.leases import LEASE, Pace
 from hub.connect.manifest import Manifest, OAuth2, Operation
 from hub.connect.registry import Connector, Registry
-from hub.connect.tables import Connection
+from hub.connect.renewals import Renewals
+from hub.connect.sealed import TABLE
 from hub.connect.vault import Vault
 from hub.db.engine import Database
 from hub.db.types import now_us
 
-_TABLE = Connection.__table__  # type: ignore[attr-defined]
-_CHANGE = _TABLE.update().where(_TABLE.c.id == sa.bindparam("_id"))
-_ROW = sa.select(_TABLE).where(_TABLE.c.id == sa.bindparam("id", type_=sa.BigInteger))
-#: seconds for which a link is used without asking whether its row changed
+_ROW = (
+    sa.select(TABLE, LEASE.c.renewed_at)
+    .outerjoin(LEASE, sa.and_(LEASE.c.merchant_id == TABLE.c.merchant_id, LEASE.c.connection_id == TABLE.c.id))
+    .where(TABLE.c.id == sa.bindparam("id", type_=sa.BigInteger))
+)
+#: seconds for which a link is used without asking whether its row changed. Where another process stored new tokens in
+#: them and the vendor ended the old ones, one request is answered 401, the row is read and the request done again.
 _FRESH_S = 2.0
 
 
@@ -51,7 +55,8 @@ class Link:
         self.connector = connector
         self.client = Client(self)
         self._links = links
-        self._lock = threading.Lock()
+        #: one of this process waits for tokens of another one, not all its threads
+        self._renewing = threading.Lock()
         self._load(row)
 
     def _load(self, row: Mapping[str, Any]) -> None:
@@ -59,6 +64,8 @@ class Link:
         self.status: str = row["status"]
         self.go_live_at: int | None = row["go_live_at"]
         self.expires_at: int | None = row["expires_at"]
+        known = self.expires_at is not None and row["renewed_at"] is not None
+        self._margin_us = leases.margin_us(row["expires_at"] - row["renewed_at"] if known else None)
         self.updated_at: int = row["updated_at"]
         self.settings = with_defaults(self.connector.manifest, payload.decode(row["settings"]))
         self.secrets: Mapping[str, str] = self._links.open_secrets(row)
@@ -90,42 +97,36 @@ class Link:
             return True
         return grants.grant_of(self) == "client_credentials" and bool(self.secrets.get("client_secret"))
 
-    def expires_within(self, seconds: float) -> bool:
-        """Whether the access token has ended or will within so many seconds."""
-        return self.expires_at is not None and self.expires_at <= now_us() + int(seconds * 1_000_000)
+    def now(self) -> int:
+        """This instant, UTC microseconds."""
+        return self._links.clock()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the access token has ended, or will before a request of now is there."""
+        return self.expires_at is not None and self.expires_at - self._margin_us <= self.now()
 
     def renew(self, used: str) -> None:
         """A new access token in place of `used`, unless another thread or process has it already. Raises:
         ReconnectNeeded, NotSent."""
-        with self._lock:
-            if self.secrets.get("access_token", "") != used:
-                return
-            with self._links.alone(self.id):
-                self._reload()
-                if self.secrets.get("access_token", "") != used:
-                    return
-                try:
-                    fresh = grants.renew(self)
-                except ReconnectNeeded:
-                    self.mark_reconnect()
-                    raise
-                self.keep(fresh)
+        with self._renewing:
+            if self.secrets.get("access_token", "") == used:
+                self._links.renewals.renew(self, used)
 
     def keep(self, fresh: grants.Tokens, settings: Mapping[str, Any] | None = None) -> None:
-        """Stores new tokens (and settings learned with them) before anything uses them."""
-        secrets = {**self.secrets, "access_token": fresh.access}
-        if fresh.refresh:
-            secrets["refresh_token"] = fresh.refresh
-        self._links.store(self, secrets=secrets, settings=settings, status="connected", expires_at=fresh.expires_at)
+        """Stores tokens that a person brought (and settings learned with them) before anything uses them."""
+        self._links.store(self, tokens=fresh, settings=settings)
 
     def learn(self, **secrets: str) -> None:
         """Stores more secrets of this connection, such as that of a webhook subscription."""
-        self._links.store(self, secrets={**self.secrets, **secrets}, expires_at=self.expires_at)
+        self._links.store(self, secrets=secrets)
 
-    def mark_reconnect(self) -> None:
-        """Says that a person has to connect again."""
-        if self.status != "reconnect_needed":
-            self._links.store(self, status="reconnect_needed")
+    def refused(self, used: str) -> ConnectError:
+        """What it means that the system refuses a fresh token: a person has to connect again, unless there is a fresher."""
+        reason = "the system refuses a fresh token (401)"
+        if self._links.shut(self, used, reason):
+            return ReconnectNeeded(f"{self.name}: {reason}")
+        return NotSent(f"{self.name}: the token was replaced meanwhile")
 
     def call(self, name: str, *arguments: Any) -> Any:
         """One of the connector's own calls (`adopt_stock`), as its manifest names them."""
@@ -136,19 +137,31 @@ class Link:
         webhooks = self.connector.manifest.webhooks
         return self.connector.code(webhooks.setup)(self, callback_url) if webhooks and webhooks.setup else None
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Reads the row again."""
         self._load(self._links.row(self.id))
 
 
 class Links:
     """The links of this process. Safe to share between threads."""
 
-    def __init__(self, registry: Registry, vault: Vault, database: Database, transport: Any = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        vault: Vault,
+        database: Database,
+        transport: Any = None,
+        *,
+        clock: Callable[[], int] = now_us,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
+    ) -> None:
         self.registry = registry
         self.vault = vault
         self.database = database
         #: what all clients send through, where that is not the network
         self.transport = transport
+        self.clock = clock
+        self.renewals = Renewals(self, clock, pace)
         self._lock = threading.Lock()
         self._links: dict[int, tuple[Link, float]] = {}
 
@@ -180,6 +193,7 @@ class Links:
                 self._links[connection_id] = (known[0], float("-inf"))
 
     def close(self) -> None:
+        self.renewals.store_again()
         with self._lock:
             for link, _ in self._links.values():
                 link.client.close()
@@ -197,47 +211,49 @@ class Links:
         if row["secrets"] is None:
             return MappingProxyType({})
         with self.database.read() as connection:
-            opened = self.vault.open(
-                connection, row["merchant_id"], row["secrets"], table="connection", column="secrets", row=row["id"]
-            )
-        return MappingProxyType(dict(payload.decode(opened)))
+            return MappingProxyType(sealed.opened(connection, self.vault, row))
 
     def store(
         self,
         link: Link,
         *,
         secrets: Mapping[str, str] | None = None,
+        tokens: grants.Tokens | None = None,
         settings: Mapping[str, Any] | None = None,
         status: str | None = None,
-        expires_at: int | None = None,
     ) -> None:
-        """Stores a change of a link's row, then lets the link use it."""
-        self.database.ids.ensure(2)
+        """Stores a change of a link's row, then lets the link use it. Secrets and settings are added to those there."""
+        self.database.ids.ensure(4)
         with self.database.write() as connection:
-            values = _changes(connection, self.vault, link.merchant_id, link.id, secrets)
+            book = self._book(connection)
+            if tokens is not None:
+                leases.replace(book, link.merchant_id, link.id, tokens)
+            elif secrets:
+                leases.reopen(book, link.merchant_id, link.id)
+            row = sealed.held(connection, link.id)
+            if row is None:
+                raise UnknownConnection(f"no connection with id {link.id}")
+            values: dict[str, Any] = {}
+            if secrets:
+                known = sealed.opened(connection, self.vault, row)
+                values |= sealed.values(connection, self.vault, link.merchant_id, link.id, {**known, **secrets})
             if settings:
-                text = connection.execute(sa.select(_TABLE.c.settings).where(_TABLE.c.id == link.id)).scalar_one()
-                values["settings"] = payload.canonical({**payload.decode(text), **settings})
+                values["settings"] = payload.canonical({**payload.decode(row["settings"]), **settings})
             if status:
                 values["status"] = status
-            if secrets is not None:
-                values["expires_at"] = expires_at
-            connection.execute(_TABLE.update().where(_TABLE.c.id == link.id).values(**values, updated_at=now_us()))
-        link._reload()
+            sealed.change(connection, row, self.clock(), **values)
+        link.reload()
 
-    @contextmanager
-    def alone(self, connection_id: int) -> Iterator[None]:
-        """One at a time per connection over all processes of a PostgreSQL hub; a SQLite hub is one process."""
-        if self.database.sqlite:
-            yield
-            return
-        with self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            key = {"key": connection_id % 2_147_483_647}
-            connection.execute(sa.text("SELECT pg_advisory_lock(7206, CAST(:key AS integer))"), key)
-            try:
-                yield
-            finally:
-                connection.execute(sa.text("SELECT pg_advisory_unlock(7206, CAST(:key AS integer))"), key)
+    def shut(self, link: Link, used: str, reason: str) -> bool:
+        """Says that a person has to connect again, if `used` is still the stored token. Returns whether it is."""
+        self.database.ids.ensure(2)
+        with self.database.write() as connection:
+            done = leases.shut(self._book(connection), link.merchant_id, link.id, used, reason)
+        link.reload()
+        return done
+
+    def _book(self, connection: DbConnection) -> leases.Book:
+        return leases.Book(connection, self.vault, self.database.ids, self.clock())
 
 
 def create(
@@ -270,25 +286,22 @@ def create(
         "expires_at": None,
         "created_at": now_us(),
         "updated_at": now_us(),
-        **_changes(connection, vault, merchant_id, connection_id, secrets or None),
+        **sealed.values(connection, vault, merchant_id, connection_id, secrets or None),
     }
-    connection.execute(_TABLE.insert(), row)
+    connection.execute(TABLE.insert(), row)
 
 
 def update_settings(
     connection: DbConnection, registry: Registry, vault: Vault, connection_id: int, settings: Mapping[str, Any]
 ) -> None:
     """Replaces the settings of a connection and those secrets that are given. Raises: SettingsError."""
-    row = connection.execute(_ROW, {"id": connection_id}).mappings().one()
-    manifest = registry.get(row["connector"]).manifest
-    kept: dict[str, str] = {}
-    if row["secrets"] is not None:
-        place = {"table": "connection", "column": "secrets", "row": connection_id}
-        kept = payload.decode(vault.open(connection, row["merchant_id"], row["secrets"], **place))  # type: ignore[arg-type]
-    plain, secrets = split_settings(manifest, settings, kept)
-    values = {"settings": payload.canonical(plain), "updated_at": now_us()}
-    values |= _changes(connection, vault, row["merchant_id"], connection_id, {**kept, **secrets} or None)
-    connection.execute(_CHANGE, {"_id": connection_id, **values})
+    row = sealed.held(connection, connection_id)
+    if row is None:
+        raise UnknownConnection(f"no connection with id {connection_id}")
+    kept = sealed.opened(connection, vault, row)
+    plain, secrets = split_settings(registry.get(row["connector"]).manifest, settings, kept)
+    columns = sealed.values(connection, vault, row["merchant_id"], connection_id, {**kept, **secrets} or None)
+    sealed.change(connection, row, now_us(), settings=payload.canonical(plain), **columns)
 
 
 def split_settings(
@@ -321,14 +334,3 @@ def with_defaults(manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[st
     """Settings with the manifest's defaults for those that are not given."""
     defaults = {name: each.default for name, each in manifest.settings.items() if each.default is not None}
     return MappingProxyType({**defaults, **settings})
-
-
-def _changes(
-    connection: DbConnection, vault: Vault, merchant_id: int, connection_id: int, secrets: Mapping[str, str] | None
-) -> dict[str, Any]:
-    if secrets is None:
-        return {}
-    key = vault.data_key(connection, merchant_id, "vault")
-    text = payload.encode(dict(secrets))
-    sealed = vault.seal(key, text, table="connection", column="secrets", row=connection_id)
-    return {"secrets": sealed, "secrets_key_id": key.id}

@@ -1,4 +1,4 @@
-"""Tables of the connector kit: connections, their roles and bindings, sealed keys, used OAuth states, poll cursors."""
+"""Tables of the connector kit: connections, roles, bindings, token leases, sealed keys, used OAuth states, poll cursors."""
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
@@ -35,6 +35,46 @@ class Connection(SQLModel, table=True):
     expires_at: int | None = bigint(nullable=True)
     created_at: int = bigint()
     updated_at: int = bigint()
+
+
+class TokenLease(SQLModel, table=True):
+    """Who asks for the next tokens of a connection, and what came of it: see `hub.connect.leases`. Instants are UTC
+    microseconds."""
+
+    __tablename__ = "token_lease"
+    __table_args__ = (
+        sa.UniqueConstraint("merchant_id", "connection_id"),
+        sa.CheckConstraint("state IN ('idle', 'asking', 'waiting', 'refused')", name="token_lease_state"),
+        sa.Index(
+            "token_lease_due",
+            "due_at",
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        ),
+    )
+
+    id: int = id_column()
+    merchant_id: int = bigint()
+    connection_id: int = bigint(references="connection.id")
+    state: str = Field(default="idle", sa_column=_text(default="idle"))
+    #: one more with each lease: what comes with an older one is too late
+    fence: int = bigint(default=0)
+    #: one more with each pair of tokens that is stored
+    generation: int = bigint(default=0)
+    #: the generation whose refresh token gave this pair; null where a person did
+    parent: int | None = bigint(nullable=True)
+    #: nobody may ask before: the lease's end, the end of a back-off
+    closed_until: int = bigint(default=0)
+    #: when the hub asks by itself
+    due_at: int | None = bigint(nullable=True)
+    #: requests with this refresh token of which nobody knows what they did, one that is under way included
+    unanswered: int = bigint(default=0)
+    #: requests in a row that gave no tokens
+    failures: int = bigint(default=0)
+    reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    owner: str | None = Field(default=None, sa_column=_text(nullable=True))
+    #: when the pair was stored
+    renewed_at: int | None = bigint(nullable=True)
 
 
 class RoleBinding(SQLModel, table=True):
@@ -95,6 +135,16 @@ class DataKey(SQLModel, table=True):
     sealed_by: str = Field(sa_column=_text())
     created_at: int = bigint()
     retired_at: int | None = bigint(nullable=True)
+
+
+class RootKeyRow(SQLModel, table=True):
+    """A root key by its id, which tells nothing of it. One that was dropped stays: nothing is sealed by it again."""
+
+    __tablename__ = "root_key"
+
+    id: str = Field(primary_key=True)
+    first_used_at: int = bigint()
+    dropped_at: int | None = bigint(nullable=True)
 
 
 class OAuthState(SQLModel, table=True):

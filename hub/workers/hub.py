@@ -84,7 +84,7 @@ class Hub:
         self._lease_us = lease_s * 1_000_000
         #: names this process in leases; the pid alone may come again after a restart
         self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
-        self.links = Links(registry, vault, database, transport)
+        self.links = Links(registry, vault, database, transport, clock=clock)
         self._problems: dict[int, list[Problem]] = {}
         self._actives: dict[int, Active] = {}
         #: held while flows are loaded; what runs meanwhile goes on with those before

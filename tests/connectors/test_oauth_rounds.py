@@ -20,6 +20,7 @@ from hub.connect.manifest import CallbackHmac
 from hub.connect.oauth import OAuthRefused
 from hub.connect.operations import Confirmed, NeedsReconnect, execute
 from hub.connect.sandboxes import Running
+from hub.db.types import now_us
 from tests.connectors.kit import Kit
 
 Ask = Callable[..., Any]
@@ -176,7 +177,10 @@ def test_a_refresh_whose_answer_is_lost_is_within_the_vendors_grace_or_asks_for_
 
     with pytest.raises(NotSent):
         link.renew(link.secrets["access_token"])
-    with pytest.raises(ReconnectNeeded):
+    with pytest.raises(NotSent, match="next request is in"):  # the back-off
+        link.renew(link.secrets["access_token"])
+    kit.links.clock = kit.links.renewals._clock = lambda: now_us() + 2_000_000
+    with pytest.raises(ReconnectNeeded, match="earlier request was lost"):
         link.renew(link.secrets["access_token"])
     assert kit.links.row(link.id)["status"] == "reconnect_needed"
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from hub.connect import payload
 from hub.connect.errors import ConnectError
+from hub.connect.grants import Tokens
 from hub.connect.links import Link
 from hub.connect.manifest import ManifestError, OAuth2
 from hub.connect.registry import BrokenConnector, UnknownConnector
@@ -108,9 +109,13 @@ def set_secrets(hub: Hub, name: str, secrets: Mapping[str, str], *, merchant_id:
     empty = sorted(key for key, value in secrets.items() if not value)
     if empty or not secrets:
         raise AdminError(f"{', '.join(empty) or 'a secret'}: give a value")
-    found.learn(**secrets)
+    others = {key: value for key, value in secrets.items() if key not in ("access_token", "refresh_token")}
     if "access_token" in secrets:
-        hub.links.store(found, status="connected")
+        found.keep(Tokens(secrets["access_token"], secrets.get("refresh_token"), None, None))
+    elif "refresh_token" in secrets:
+        others["refresh_token"] = secrets["refresh_token"]
+    if others:
+        found.learn(**others)
     hub.reload()
     return {"connection": found.name, "secrets": sorted(found.secrets)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,27 +103,6 @@ def test_tokens_are_stored_before_they_are_used_and_another_process_sees_them(li
     assert links.row(link.id)["expires_at"] == 5
     link.keep(grants.Tokens("token-2", None, None, None))
     assert (link.secrets["access_token"], link.secrets["refresh_token"]) == ("token-2", "refresh-1")
-
-
-def test_one_process_at_a_time_renews(postgres_url: str) -> None:
-    databases = [Database(postgres_url) for _ in range(4)]  # each stands for a process
-    vault = Vault([root_key(secrets.token_bytes(32))], databases[0].ids)
-    inside, overlaps = threading.Lock(), []
-
-    def work(database: Database) -> None:
-        with Links(Registry({}), vault, database).alone(12):
-            overlaps.append(not inside.acquire(blocking=False))
-            threading.Event().wait(0.05)
-            inside.release()
-
-    threads = [threading.Thread(target=work, args=(database,)) for database in databases]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    for database in databases:
-        database.dispose()
-    assert overlaps == [False] * 4
 
 
 def test_a_state_is_used_once_in_all_processes(links: Links) -> None:

@@ -358,6 +358,14 @@ CREATE TABLE question (
 """,
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
     """
+CREATE TABLE root_key (
+    id VARCHAR NOT NULL,
+    first_used_at INTEGER NOT NULL,
+    dropped_at INTEGER,
+    PRIMARY KEY (id)
+)
+""",
+    """
 CREATE TABLE run (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -589,6 +597,29 @@ CREATE TABLE stock_level (
     FOREIGN KEY(location_id) REFERENCES location (id)
 )
 """,
+    """
+CREATE TABLE token_lease (
+    id INTEGER NOT NULL,
+    merchant_id INTEGER NOT NULL,
+    connection_id INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    parent INTEGER,
+    closed_until INTEGER NOT NULL,
+    due_at INTEGER,
+    unanswered INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    reason TEXT,
+    owner TEXT,
+    renewed_at INTEGER,
+    PRIMARY KEY (id),
+    UNIQUE (merchant_id, connection_id),
+    CONSTRAINT token_lease_state CHECK (state IN ('idle', 'asking', 'waiting', 'refused')),
+    FOREIGN KEY(connection_id) REFERENCES connection (id)
+)
+""",
+    "CREATE INDEX token_lease_due ON token_lease (due_at) WHERE due_at IS NOT NULL",
     """
 CREATE TABLE account (
     id INTEGER NOT NULL,
@@ -1312,6 +1343,14 @@ CREATE TABLE question (
 """,
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
     """
+CREATE TABLE root_key (
+    id VARCHAR NOT NULL,
+    first_used_at BIGINT NOT NULL,
+    dropped_at BIGINT,
+    PRIMARY KEY (id)
+)
+""",
+    """
 CREATE TABLE run (
     id BIGINT NOT NULL,
     merchant_id BIGINT NOT NULL,
@@ -1543,6 +1582,29 @@ CREATE TABLE stock_level (
     FOREIGN KEY(location_id) REFERENCES location (id)
 )
 """,
+    """
+CREATE TABLE token_lease (
+    id BIGINT NOT NULL,
+    merchant_id BIGINT NOT NULL,
+    connection_id BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    fence BIGINT NOT NULL,
+    generation BIGINT NOT NULL,
+    parent BIGINT,
+    closed_until BIGINT NOT NULL,
+    due_at BIGINT,
+    unanswered BIGINT NOT NULL,
+    failures BIGINT NOT NULL,
+    reason TEXT,
+    owner TEXT,
+    renewed_at BIGINT,
+    PRIMARY KEY (id),
+    UNIQUE (merchant_id, connection_id),
+    CONSTRAINT token_lease_state CHECK (state IN ('idle', 'asking', 'waiting', 'refused')),
+    FOREIGN KEY(connection_id) REFERENCES connection (id)
+)
+""",
+    "CREATE INDEX token_lease_due ON token_lease (due_at) WHERE due_at IS NOT NULL",
     """
 CREATE TABLE account (
     id BIGINT NOT NULL,
