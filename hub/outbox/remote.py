@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from hub.connect.listing import value_at
 from hub.connect.proof_spec import Proof, expression
+from hub.core.reading import one_of
 from hub.mapping import EvaluationError
 from hub.outbox import bodies, stock_levels
 from hub.outbox.plan import DELIVERY
@@ -38,13 +39,17 @@ _EFFECTS = (
     .order_by(_EFFECT.c.seq)
     .limit(_PAGE)
 )
-#: what was made, or may have been made, without being confirmed
+#: what is being sent now is told by the next comparison; what was only observed or dropped is nobody's of ours
+_TO_CONFIRM = (
+    *(DeliveryState.PLANNED, DeliveryState.WAITING, DeliveryState.RETRY),
+    *(DeliveryState.REJECTED, DeliveryState.UNCERTAIN),
+)
 _UNCONFIRMED = (
     sa.select(*(DELIVERY.c[name] for name in ("id", "state", "key", "body", "frozen_body")))
     .where(
         DELIVERY.c.merchant_id == _MERCHANT,
         *(DELIVERY.c[name] == value for name, value in _OF.items()),
-        DELIVERY.c.state.not_in((DeliveryState.CONFIRMED, DeliveryState.SENDING)),
+        one_of(DELIVERY.c.state, _TO_CONFIRM),
     )
     .order_by(DELIVERY.c.id)
 )
