@@ -42,7 +42,7 @@ class PostgresServer:
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
             if not _open_to_all(binaries):
                 binaries = _copy(binaries, self._home / "lib")
-        self._bin = binaries / "bin"
+        self.binaries = binaries / "bin"
         self._log = (self._home / "log").open("wb")
         self._make()
         self.start()
@@ -75,7 +75,7 @@ class PostgresServer:
     def _make(self) -> None:
         options = "-U postgres -A trust -E UTF8 --locale=C --no-sync".split()
         data = self.folder / "data"
-        done = subprocess.run([self._bin / "initdb", "-D", data, *options], **self._how(), check=False)
+        done = subprocess.run([self.binaries / "initdb", "-D", data, *options], **self._how(), check=False)
         if done.returncode:
             raise RuntimeError(f"initdb failed: {self._log_text()}")
 
@@ -86,7 +86,7 @@ class PostgresServer:
             settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
         arguments = [part for setting in settings for part in ("-c", setting)]
         self._process = subprocess.Popen(
-            [self._bin / "postgres", "-D", self.folder / "data", "-k", self.folder, *arguments],
+            [self.binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *arguments],
             # a killed test run must not leave the server behind
             preexec_fn=lambda: _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGINT),
             **self._how(),

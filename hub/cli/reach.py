@@ -1,4 +1,7 @@
-"""Reaches a hub: the API of the one that runs, else the hub itself, opened here. The calls are the same."""
+"""Reaches a hub: the API of the one that runs, else the hub itself, opened here. The calls are the same.
+
+A hub on PostgreSQL is always opened here: a command is one more of its processes, under the same locks, and wakes the others.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 _WAIT_S = 10.0
 #: seconds within which a running hub answers
 _TIMEOUT_S = 300.0
+#: seconds for which the work of other processes is waited for
+_OTHERS_S = 60.0
 
 
 class Call(NamedTuple):
@@ -85,7 +90,7 @@ def reached(home: Path | None, *, writes: bool = False) -> Iterator[Reached]:
     from hub.workers.admin import running
 
     settings = settings_of(home)
-    lock = running.RunLock(settings.home)
+    lock = running.RunLock(settings.home, many=settings.many)
     there = _running(settings)
     if there is None:
         # the hub's own code is loaded only where it runs here
@@ -119,9 +124,11 @@ def needs_running(home: Path | None) -> Reached:
 
 
 def _running(settings: Settings) -> Running | None:
-    """The running hub; one that is just starting is waited for."""
+    """The running hub, of one process; one that is just starting is waited for."""
     from hub.workers.admin import running
 
+    if settings.many:
+        return None
     until = time.monotonic() + 2
     while running.held(settings.home):
         found = running.read(settings.home)
@@ -161,6 +168,11 @@ class _Local:
 
     def work(self) -> None:
         self._hub.run_until_idle()
+        # on PostgreSQL other processes may be at what was left to them
+        until = time.monotonic() + _OTHERS_S
+        while self._settings.many and not self.call("status")["idle"] and time.monotonic() < until:
+            time.sleep(0.1)
+            self._hub.run_until_idle()
 
 
 class _Remote:
