@@ -7,6 +7,7 @@ On SQLite all writers of the process share one fair lock, and the inbox writer g
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
+from hub.observe import metrics
+
 _WAIT_MS = 30_000
+_FIRST_WAIT, _WAIT = (metrics.WRITE_WAIT_SECONDS.labels(writer) for writer in ("intake", "worker"))
 #: how the next transaction of a connection begins, in what the pool knows of it
 _MODE = "hub_begin"
 #: what ends a PostgreSQL transaction that does not go on
@@ -129,7 +133,9 @@ class Database:
                 connection.exec_driver_sql(self._be_patient)
                 yield connection
             return
+        began = time.perf_counter()
         self._lock.acquire(first=first)
+        (_FIRST_WAIT if first else _WAIT).observe(time.perf_counter() - began)
         try:
             with self.engine.connect() as connection:
                 connection.info[_MODE] = "IMMEDIATE"

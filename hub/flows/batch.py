@@ -6,6 +6,7 @@ done again in one transaction each, and only an event that fails alone is parked
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.receive import row_of
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.inbox.tables import READ_KINDS
+from hub.observe import metrics
 from hub.outbox import plan as outbox_plan
 
 _RUN = RunTable.__table__  # type: ignore[attr-defined]
@@ -116,6 +118,14 @@ class Batch:
     def work(self, claimed: Claim, active: Active) -> list[Outcome]:
         """Prepares, applies and writes a batch. Raises: LeaseLost when another worker took over, Unavailable when the
         database cannot be reached; nothing is written then, or only some events, each as a whole."""
+        began = time.perf_counter()
+        outcomes = self._work(claimed, active)
+        metrics.BATCH_SECONDS.observe(time.perf_counter() - began)
+        metrics.BATCH_EVENTS.observe(len(outcomes))
+        metrics.count(metrics.EVENTS, [(outcome.state,) for outcome in outcomes])
+        return outcomes
+
+    def _work(self, claimed: Claim, active: Active) -> list[Outcome]:
         try:
             load_earlier(self._database, active, kept_by(claimed.events))
             return self._transaction(claimed, [prepare_event(event, active) for event in claimed.events], active)
@@ -178,6 +188,7 @@ class Batch:
             for one, outcome in zip(prepared, outcomes, strict=True):
                 if outcome.state == "fetch":
                     claim.fetch_first(connection, one.event, fetches.asked(one.event.fetched, one.needs))
+        metrics.count(metrics.RUNS, [(run["flow"], run["state"]) for run in plan.planned(_RUN)])
         return outcomes
 
     def _plan(self, connection: Any, claimed: Claim, prepared: Sequence[Prepared], active: Active) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hub.db.engine import Database
+from hub.db.tables import Setting
 from hub.db.types import now_us
 from hub.inbox.lanes import lane_of
 from hub.inbox.tables import Inbox, InboxSeen
+from hub.observe import metrics
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _SEEN = InboxSeen.__table__  # type: ignore[attr-defined]
@@ -30,6 +33,11 @@ _SEEN_OF = sa.select(_SEEN.c.key).where(
     _SEEN.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
     _SEEN.c.key.in_(sa.bindparam("keys", expanding=True)),
 )
+
+_SETTING = Setting.__table__  # type: ignore[attr-defined]
+#: the row that is written where a hub proves that it can store
+_PROOF_KEY = "intake.proved_at"
+_PROVE = _SETTING.update().where(_SETTING.c.key == _PROOF_KEY).values(value=sa.bindparam("at"))
 
 PRIORITY = {"webhook": 0, "manual": 0, "schedule": 0, "core": 0, "poll": 1, "read": 1, "backfill": 2}
 
@@ -129,6 +137,10 @@ def row_of(event: Received, now: int) -> dict[str, Any]:
     }
 
 
+#: an event to store, none for a proof, and who waits for it
+_Waiting = tuple[Received | None, Future[bool]]
+
+
 class Intake:
     """One writer thread in front of the inbox: it takes whatever is queued, commits it in one transaction (ahead of other
     writers) and only then answers."""
@@ -136,13 +148,24 @@ class Intake:
     def __init__(self, database: Database, wake: Callable[[], None] = lambda: None) -> None:
         self._database = database
         self._wake = wake
-        self._queue: queue.SimpleQueue[tuple[Received, Future[bool]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        #: when something was committed last, by the clock of `time.monotonic`; null: never, or the last try failed
+        self.stored_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
-    def submit(self, event: Received) -> Future[bool]:
+    @property
+    def alive(self) -> bool:
+        """Whether what is queued will be taken."""
+        return self._thread.is_alive() and not self._closed
+
+    def prove(self) -> Future[bool]:
+        """As `submit`, with no event: done once a row was committed the way an event is."""
+        return self.submit(None)
+
+    def submit(self, event: Received | None) -> Future[bool]:
         """Queues an event. The future is done once it is committed: True when it was new, False for an exact repeat."""
         future: Future[bool] = Future()
         with self._closing:
@@ -177,11 +200,16 @@ class Intake:
                 self._commit(batch)
                 self._wake()
 
-    def _commit(self, batch: list[tuple[Received, Future[bool]]]) -> None:
+    def _commit(self, batch: list[_Waiting]) -> None:
+        events = [event for event, _ in batch if event is not None]
         try:
             with self._database.write(first=True) as connection:
-                new = insert_events(connection, [event for event, _ in batch], now_us())
+                new = iter(insert_events(connection, events, now_us()))
+                if len(events) < len(batch):
+                    _prove(connection, now_us())
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
+            self.stored_at = None
+            metrics.failed("intake", error)
             if len(batch) > 1 and not isinstance(error, OperationalError):
                 # another process stored one of these keys at the same moment, or one cannot be stored at all
                 for each in batch:
@@ -192,12 +220,20 @@ class Intake:
                 for _, future in batch:
                     future.set_exception(error)
         else:
-            for (_, future), is_new in zip(batch, new, strict=True):
-                future.set_result(is_new)
+            self.stored_at = time.monotonic()
+            for event, future in batch:
+                future.set_result(event is None or next(new))
 
-    def _is_seen(self, event: Received) -> bool:
+    def _is_seen(self, event: Received | None) -> bool:
+        if event is None:
+            return False
         try:
             with self._database.read() as connection:
                 return bool(_seen(connection, event.merchant_id, event.connection_id or 0, [event.dedup or b""]))
         except DBAPIError:
             return False
+
+
+def _prove(connection: Connection, now: int) -> None:
+    if connection.execute(_PROVE, {"at": str(now)}).rowcount == 0:
+        connection.execute(_SETTING.insert(), {"key": _PROOF_KEY, "value": str(now)})

@@ -46,6 +46,7 @@ _COLUMNS = (
     "event_seq",
     "retry_attempts",
     "retry_within_us",
+    "created_at",
 )
 
 
@@ -70,6 +71,7 @@ class Sending:
     first_sent_at: int
     retry_attempts: int | None = None
     retry_within_us: int | None = None
+    created_at: int = 0
 
 
 def _due_statement() -> sa.Select[Any]:
@@ -206,6 +208,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, 
                 row.first_sent_at or now,
                 row.retry_attempts,
                 row.retry_within_us,
+                row.created_at,
             )
         )
         changes.append(

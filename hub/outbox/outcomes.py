@@ -71,6 +71,7 @@ class Result:
     sending: Sending
     outcome: operations.Outcome
     spec: Operation | None
+    connector: str = ""
 
 
 def commit(
@@ -132,7 +133,7 @@ def _ours(connection: Connection, results: Sequence[Result]) -> list[Result]:
         if attempt.get(result.sending.id) == result.sending.attempts + 1:
             ours.append(result)
         else:
-            _log.warning("outcome too late", delivery=result.sending.id, outcome=type(result.outcome).__name__)
+            _log.warning("outcome too late", delivery_id=result.sending.id, outcome=type(result.outcome).__name__)
     return ours
 
 

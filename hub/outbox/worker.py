@@ -20,11 +20,11 @@ from hub.connect import operations
 from hub.connect.client import held
 from hub.connect.inprocess import Inline
 from hub.connect.links import Links
-from hub.connect.manifest import Operation
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
 from hub.db.engine import Database, Unavailable
 from hub.db.types import now_us
+from hub.observe import metrics
 from hub.outbox import claim, outcomes
 from hub.outbox.announce import Listeners
 from hub.outbox.outcomes import Result
@@ -126,7 +126,8 @@ class Outbox:
         while not self._stopping.is_set():
             try:
                 busy = self.step() > 0
-            except Exception:  # noqa: BLE001 - the dispatcher lives on; what failed is still in the table
+            except Exception as error:  # noqa: BLE001 - the dispatcher lives on; what failed is still in the table
+                metrics.failed("outbox", error)
                 _log.exception("dispatch failed")
                 busy, idle = False, 1.0
             if not busy and self._results.empty():
@@ -190,7 +191,8 @@ class Outbox:
             except Unavailable:
                 self._results.put(result)
             except Exception as refused:  # noqa: BLE001 - the others go on
-                _log.error("outcome refused", delivery=result.sending.id, reason=type(refused).__name__)
+                metrics.failed("outbox", refused)
+                _log.error("outcome refused", reason=type(refused).__name__, **_ids(result.sending))
                 self._in_flight.pop(result.sending.id, None)
 
     def _due(self, connection: Connection, now: int) -> list[Any]:
@@ -220,6 +222,7 @@ class Outbox:
             if rows:
                 claimed = claim.claim(connection, rows, owner=self._owner, now=now, lease_us=self._lease_us)
                 outcomes.park_refused(connection, self._database.ids, claimed.refused, now)
+        _measure(results, now)
         for result in results:
             self._in_flight.pop(result.sending.id, None)
             if isinstance(result.outcome, operations.NeedsReconnect):
@@ -239,22 +242,22 @@ class Outbox:
                 return results
 
     def _send(self, sending: claim.Sending) -> None:
-        spec, outcome = self._attempt(sending)
-        self._results.put(Result(sending, outcome, spec))
+        self._results.put(self._attempt(sending))
         self._wake.set()
 
-    def _attempt(self, sending: claim.Sending) -> tuple[Operation | None, operations.Outcome]:
+    def _attempt(self, sending: claim.Sending) -> Result:
         try:
             link = self._links.open(sending.connection_id)
             spec = link.operation(sending.operation)
             ladder = operations.ladder_of(link, sending.operation)
         except Exception as error:  # noqa: BLE001 - nothing was sent
-            _log.exception("cannot send", delivery=sending.id, operation=sending.operation)
-            return None, operations.Retry(None, f"{type(error).__name__}: {error}")
+            metrics.failed("outbox", error)
+            _log.exception("cannot send", **_ids(sending))
+            return Result(sending, operations.Retry(None, f"{type(error).__name__}: {error}"), None)
         try:
             age_s = (self._clock() - sending.first_sent_at) / 1_000_000
             with held(lambda: self._holds(sending.id)):
-                return spec, operations.execute(
+                outcome = operations.execute(
                     link,
                     sending.operation,
                     sending.body,
@@ -263,11 +266,13 @@ class Outbox:
                     age_s=age_s,
                 )
         except Exception as error:  # noqa: BLE001 - a fault of ours, like a crash: nothing is known of what was sent
-            _log.exception("send failed", delivery=sending.id, operation=sending.operation)
+            metrics.failed("outbox", error)
+            _log.exception("send failed", **_ids(sending))
             reason = f"the hub failed while sending: {type(error).__name__}: {error}"
-            if ladder == "none" and not spec.read:
-                return spec, operations.Uncertain(reason)
-            return spec, operations.Retry(None, reason, sent=True)
+            once = ladder == "none" and not spec.read
+            outcome = operations.Uncertain(reason) if once else operations.Retry(None, reason, sent=True)
+        _log.debug("attempt ended", outcome=type(outcome).__name__, attempt=sending.attempts + 1, **_ids(sending))
+        return Result(sending, outcome, spec, link.connector.name)
 
     def _holds(self, delivery_id: int) -> bool:
         """Whether nobody else can have taken a delivery over. A process that was stopped for a while asks it before each
@@ -299,3 +304,27 @@ class Outbox:
                     .where(DELIVERY.c.state.in_(("planned", "sending", "retry")))
                 ).scalar_one()
             )
+
+
+def _ids(sending: claim.Sending) -> dict[str, Any]:
+    """What a line of the log names of a delivery."""
+    return {
+        "merchant_id": sending.merchant_id,
+        "connection_id": sending.connection_id,
+        "delivery_id": sending.id,
+        "event_seq": sending.event_seq,
+        "operation": sending.operation,
+    }
+
+
+def _measure(results: Sequence[Result], now: int) -> None:
+    """Counts what came of attempts, once it is committed."""
+    metrics.count(
+        metrics.ATTEMPTS,
+        [(result.connector, result.sending.operation, type(result.outcome).__name__.lower()) for result in results],
+    )
+    for result in results:
+        if isinstance(result.outcome, operations.Confirmed):
+            metrics.DELIVERY_SECONDS.labels(result.connector).observe((now - result.sending.created_at) / 1_000_000)
+        elif isinstance(result.outcome, operations.Retry) and result.outcome.after_s:
+            metrics.limited(result.connector, result.outcome.after_s, asked=True)

@@ -1,4 +1,4 @@
-"""Who may ask what: everything is closed but webhooks, the OAuth callback and the health check; Host is checked first."""
+"""Who may ask what: everything is closed but webhooks, the OAuth callback and the health checks; Host is checked first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ SESSION_COOKIE = "hub_session"
 SESSION_SECONDS = 12 * 3600
 LOGIN_SECONDS = 900
 RUN_SECONDS = 366 * 86_400
-_API, _SESSION, _LOGIN = "hub-api", "hub-session", "hub-login"
+_API, _SESSION, _LOGIN, _METRICS = "hub-api", "hub-session", "hub-login", "hub-metrics"
+#: what answers without a token, besides webhooks
+_OPEN = ("/healthz", "/readyz", "/connect/callback", "/login")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: text, because both engines know it; merchant 0: of the hub, not of one merchant
 _USE = sa.text(
@@ -71,6 +73,10 @@ class Keys:
         claims = {"boot": self._boot} if boot else {}
         return tokens.issue(self.key, claims, audience=_API, lifetime_s=seconds)
 
+    def metrics_token(self, seconds: int) -> str:
+        """A bearer token that opens `/metrics` and nothing else."""
+        return tokens.issue(self.key, {}, audience=_METRICS, lifetime_s=seconds)
+
     def session(self) -> str:
         return tokens.issue(self.key, {}, audience=_SESSION, lifetime_s=SESSION_SECONDS)
 
@@ -99,6 +105,9 @@ class Keys:
     def allows_bearer(self, token: str) -> bool:
         claims = self._claims(token, _API)
         return claims is not None and claims.get("boot", self._boot) == self._boot
+
+    def allows_metrics(self, token: str) -> bool:
+        return self._claims(token, _METRICS) is not None
 
     def allows_session(self, token: str) -> bool:
         return self._claims(token, _SESSION) is not None
@@ -166,12 +175,15 @@ class Door:
         if len(hosts) != 1 or not self._hosts.allow(hosts[0].decode("latin-1")):
             return _json(400, "the Host header does not name this hub: set HUB_PUBLIC_URL to the name it is reached by")
         path: str = scope["path"]
-        if path.startswith("/webhooks/") or path in ("/healthz", "/connect/callback", "/login"):
+        if path.startswith("/webhooks/") or path in _OPEN:
             return None
         authorization = _header(headers, b"authorization")
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() == "bearer" and self._keys.allows_bearer(token.strip()):
-            return None
+        if scheme.lower() == "bearer":
+            if self._keys.allows_bearer(token.strip()):
+                return None
+            if path == "/metrics" and self._keys.allows_metrics(token.strip()):
+                return None
         if self._keys.allows_session(session_of(_header(headers, b"cookie"))):
             if scope["method"] in ("GET", "HEAD") or self._same_origin(_header(headers, b"origin")):
                 return None

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from hub.connect.vault import load_root_keys
-from hub.web import api, connect, pages
+from hub.web import api, connect, pages, watching
 from hub.web.access import Door, Hosts, Keys, signing_key
 from hub.web.site import Site, render
 from hub.web.webhooks import Webhooks
@@ -32,7 +32,7 @@ def create_app(hub: Hub, settings: Settings, *, port: int | None = None, keys: K
     app.include_router(connect.router(site))
     app.include_router(pages.router(site))
     app.include_router(api.router(site))
-    app.add_api_route("/healthz", _health, include_in_schema=False)
+    app.routes.extend(watching.routes(hub))
     app.add_exception_handler(AdminError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _failed)
@@ -49,10 +49,6 @@ def create_app(hub: Hub, settings: Settings, *, port: int | None = None, keys: K
 def local_url(host: str, port: int) -> str:
     """The address of a hub on this machine."""
     return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', '[::]') else host}:{port}"  # noqa: S104 - compared
-
-
-async def _health() -> dict[str, str]:
-    return {"status": "ok"}
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Collection
@@ -17,6 +16,7 @@ import uvicorn
 from hub.connect.vault import load_root_keys
 from hub.web.access import RUN_SECONDS, Keys, signing_key, used_up
 from hub.web.app import create_app, local_url
+from hub.web.listening import Gate, bound
 from hub.workers import memory
 from hub.workers.admin import setup
 from hub.workers.admin.errors import AdminError
@@ -48,8 +48,9 @@ class Server:
         self._lock.take(wait_s=_COMMAND_S)
         self._thread: threading.Thread | None = None
         self._up = False
+        self._failed: BaseException | None = None
         try:
-            self._socket = bound(settings)
+            self._socket = bound(settings.bind)
             self.port: int = self._socket.getsockname()[1]
             #: how a person on this machine reaches it
             self.url = local_url(settings.host, self.port)
@@ -57,7 +58,8 @@ class Server:
             used = used_up(self.hub.database) if settings.many else None
             self._keys = Keys(signing_key(load_root_keys(settings.home)[0]), used)
             self.token = self._keys.api_token(RUN_SECONDS, boot=True)
-            self._server = web_server(create_app(self.hub, settings, port=self.port, keys=self._keys))
+            self._gate = Gate(create_app(self.hub, settings, port=self.port, keys=self._keys))
+            self._server = web_server(self._gate)
         except BaseException:
             self._lock.release()
             raise
@@ -71,8 +73,13 @@ class Server:
         # uvicorn raises the signal again when it is done: what is open is to be closed first
         before = {number: signal.signal(number, _ignored) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            self._begin()
+            opening = threading.Thread(target=self._open, name="open", daemon=True)
+            self._up = True
+            opening.start()
             self._server.run(sockets=[self._socket])
+            opening.join()
+            if self._failed is not None:
+                raise self._failed
         finally:
             self._end()
             for number, handler in before.items():
@@ -80,11 +87,15 @@ class Server:
 
     def start(self) -> None:
         """Serves in a thread; returns when it answers."""
-        self._begin()
+        self._up = True
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
         )
         self._thread.start()
+        self._open()
+        if self._failed is not None:
+            self.stop()
+            raise self._failed
         until = time.monotonic() + 30
         while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
             time.sleep(0.01)
@@ -109,10 +120,16 @@ class Server:
     ) -> None:
         self.stop()
 
-    def _begin(self) -> None:
-        self._up = True
-        memory.tune()
-        self.hub.start()
+    def _open(self) -> None:
+        """Starts the workers, while what comes in is told to come again, then lets it in."""
+        try:
+            memory.tune()
+            self.hub.start()
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that serves
+            self._failed = error
+            self._server.should_exit = True
+            return
+        self._gate.is_open = True
         if self._whole:
             announce(self.settings.home, Running(self.url, self.token, os.getpid()))
         _log.info("hub is up", url=self.url, **told(self.hub))
@@ -149,20 +166,3 @@ def web_server(app: Any) -> uvicorn.Server:
 
 def _ignored(_number: int, _frame: object) -> None:
     """Keeps the process alive until it has stopped in order."""
-
-
-def bound(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say. Raises: AdminError."""
-    host = settings.host.strip("[]")
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, settings.port))
-        made.listen(1024)
-    except OSError as error:
-        made.close()
-        raise AdminError(
-            f"cannot listen on {settings.bind}: {error.strerror}: stop what does, or set HUB_BIND"
-        ) from None
-    made.set_inheritable(False)
-    return made

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -22,6 +23,7 @@ from hub.connect.vault import VaultError
 from hub.db.tables import Merchant
 from hub.inbox.arrivals import from_webhook
 from hub.inbox.receive import Received
+from hub.observe import metrics
 from hub.workers.hub import Hub
 
 _CONNECTION = Connection.__table__  # type: ignore[attr-defined]
@@ -48,6 +50,17 @@ class Webhooks:
         self._known: dict[str, _Known] = {}
 
     async def receive(self, request: Request) -> Response:
+        """As `_receive`, with the time that it took."""
+        began = time.perf_counter()
+        try:
+            answer = await self._receive(request)
+        except DBAPIError as error:
+            # not even the connection could be looked up
+            answer = _not_stored(request.path_params["connection"], error)
+        metrics.WEBHOOK_SECONDS.labels(str(answer.status_code)).observe(time.perf_counter() - began)
+        return answer
+
+    async def _receive(self, request: Request) -> Response:
         """200 once the event is committed; 401 for a wrong signature and 404, with nothing kept; 503 to be sent again."""
         known = await self._connection(request.path_params["connection"])
         if known is None:
@@ -69,8 +82,7 @@ class Webhooks:
         try:
             new = await asyncio.wrap_future(self._hub.intake.submit(event))
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being stored, the sender has to send it again
-            _log.error("webhook not stored", connection=known.link.name, reason=type(error).__name__)
-            return _answer(503, "it could not be stored: send it again", {"retry-after": "5"})
+            return _not_stored(known.link.name, error)
         return JSONResponse({"received": True, "repeat": not new})
 
     async def _body(self, request: Request) -> bytes | None:
@@ -131,6 +143,11 @@ def received(link: Link, headers: dict[str, str], body: bytes, lanes: int) -> Re
         headers=headers,
         settings=settings,
     )
+
+
+def _not_stored(connection: str, error: Exception) -> Response:
+    _log.error("webhook not stored", connection=connection, reason=type(error).__name__)
+    return _answer(503, "it could not be stored: send it again", {"retry-after": "5"})
 
 
 def _answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

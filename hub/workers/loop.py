@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import structlog
 
+from hub.observe import metrics
+
 _log = structlog.get_logger("hub.workers")
 
 
@@ -66,7 +68,8 @@ class Loop:
                 self._rounds += 1
             try:
                 busy = self._work()
-            except Exception:  # noqa: BLE001 - what failed is still in its table; the loop goes on
+            except Exception as error:  # noqa: BLE001 - what failed is still in its table; the loop goes on
+                metrics.failed(self._name, error)
                 _log.exception("worker failed", worker=self._name)
                 busy = False
                 self._stopping.wait(0.5)

@@ -26,7 +26,8 @@ from hub.db.inserts import insert_rows
 from hub.inbox.receive import Received, row_of
 from hub.inbox.tables import Inbox
 from hub.web.app import create_app
-from hub.web.server import bound, web_server
+from hub.web.listening import bound
+from hub.web.server import web_server
 from hub.workers import memory
 from hub.workers.hub import Hub
 from hub.workers.settings import Settings
@@ -109,7 +110,7 @@ def main() -> None:
     made = Settings(bind="127.0.0.1:0")
     hub = Hub.open(made)
     memory.tune()
-    socket = bound(made)
+    socket = bound(made.bind)
     port = socket.getsockname()[1]
     app = create_app(hub, made, port=port) if sys.argv[1] == "hub" else Bare(hub.database).app
     print(f"http://127.0.0.1:{port}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +14,10 @@ from sqlalchemy import Connection
 from hub.core.errors import CoreError
 from hub.core.ledger.tables import ACCOUNT, BALANCE, BOOK
 from hub.core.plan import Plan, Row, Source
+from hub.observe import metrics
 
 _LOCK = sa.select(BOOK.c.id).where(BOOK.c.merchant_id == sa.bindparam("merchant_id")).with_for_update()
+_BOOK_WAIT = metrics.WRITE_WAIT_SECONDS.labels("book")
 _BOOKS = sa.select(BOOK).where(BOOK.c.merchant_id == sa.bindparam("merchant_id"))
 _ACCOUNTS = (
     sa.select(
@@ -37,7 +40,9 @@ class BookLocks:
         """Holds the book of a merchant. Taken before the transaction that reads the state of the plan."""
         with self._mutex:
             lock = self._locks.setdefault(merchant_id, threading.Lock())
+        began = time.perf_counter()
         with lock:
+            _BOOK_WAIT.observe(time.perf_counter() - began)
             yield
 
 
@@ -45,7 +50,9 @@ def lock_book(connection: Connection, merchant_id: int) -> None:
     """Takes the book for this transaction, as its first statement. On PostgreSQL it waits for the other writer; on SQLite
     it does nothing, because the caller holds the process's `BookLocks`."""
     if connection.dialect.name == "postgresql":
+        began = time.perf_counter()
         connection.execute(_LOCK, {"merchant_id": merchant_id})
+        _BOOK_WAIT.observe(time.perf_counter() - began)
 
 
 def _load_book(connection: Connection, merchant_id: int, keys: Sequence[Any]) -> Mapping[Any, Row]:

@@ -18,6 +18,7 @@ from sqlalchemy.sql import visitors
 import hub
 from hub.db import migrate
 from hub.db.engine import Database
+from hub.workers import gauges
 
 
 def _statements() -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -78,3 +79,11 @@ def test_the_planner_is_told_of_each_index_once(tmp_path: Path) -> None:
     database.dispose()
     assert len({(table, index) for table, index, _ in told}) == len(told) > 20
     assert all(stat.split()[1] == "16384" for _, _, stat in told)
+
+
+@pytest.mark.parametrize("name", ["EVENTS", "DELIVERIES", "QUESTIONS"])
+def test_what_is_open_is_counted_without_a_look_at_what_is_done(database: Database, name: str) -> None:
+    statement = getattr(gauges, name)
+    with database.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").scalars("detail").all()
+    assert re.search(r"USING (COVERING )?INDEX (inbox_open_key|delivery_open\w*|question_open)", plan[0]), plan

@@ -14,7 +14,7 @@ from hub.connect.vault import load_root_keys
 from hub.web.access import signing_key
 from hub.web.app import create_app
 
-OPEN = {"/webhooks/{connection}", "/connect/callback", "/healthz", "/login"}
+OPEN = {"/webhooks/{connection}", "/connect/callback", "/healthz", "/readyz", "/login"}
 
 
 def _routes(app):
@@ -34,7 +34,9 @@ def _routes(app):
 
 def test_without_a_token_every_route_but_the_open_ones_is_401(server, anyone):
     paths = {(method.upper(), path) for path, methods in _openapi(server).items() for method in methods}
-    routes = paths | {("GET", path) for path in ("/", "/docs", "/openapi.json", "/connect/{connection}/start", "/api")}
+    routes = paths | {
+        ("GET", path) for path in ("/metrics", "/docs", "/openapi.json", "/connect/{connection}/start", "/api", "/")
+    }
     assert len(routes) > 25
 
     answers = {
@@ -46,7 +48,11 @@ def test_without_a_token_every_route_but_the_open_ones_is_401(server, anyone):
 
 def test_no_route_is_missed_by_the_test_above(server):
     app = create_app(server.hub, server.settings, port=server.port)
-    known = {path for path in _openapi(server)} | OPEN | {"/", "/docs", "/openapi.json", "/connect/{connection}/start"}
+    known = (
+        {path for path in _openapi(server)}
+        | OPEN
+        | {"/", "/metrics", "/docs", "/openapi.json", "/connect/{connection}/start"}
+    )
 
     assert {path for _, path in _routes(app)} <= known
 
