@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -18,8 +19,16 @@ def command(
 ) -> None:
     """Work events, send deliveries, poll and keep schedules, beside others that do. On PostgreSQL only."""
     from hub.cli import logs
+    from hub.connect.vault import load_root_keys
+    from hub.web.access import Keys, signing_key
+    from hub.web.watching import Watch
     from hub.workers.process import WorkerProcess
 
     settings = settings_of(home, threads=threads)
     logs.set_up(settings)
-    WorkerProcess(settings).run()
+    process = WorkerProcess(settings)
+    with ExitStack() as stack:
+        if settings.metrics_bind:
+            keys = Keys(signing_key(load_root_keys(settings.home)[0]))
+            stack.enter_context(Watch(process.hub, settings.metrics_bind, keys))
+        process.run()

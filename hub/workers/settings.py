@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     redis_url: str = ""
     bind: str = "127.0.0.1:8484"
     public_url: str = ""
+    #: where a process that takes no requests answers `/metrics` and `/healthz`; empty: nowhere
+    metrics_bind: str = ""
     #: seconds between polls of a connection; 0: as its connector says
     poll_seconds: int = Field(default=0, ge=0)
     #: seconds after which what a process holds is taken over by others, unless it renews it: one that was killed or that
@@ -48,6 +50,14 @@ class Settings(BaseSettings):
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit():
             raise ValueError("HUB_BIND is host:port, for example 127.0.0.1:8484")
+        return value
+
+    @field_validator("metrics_bind")
+    @classmethod
+    def _metrics_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and (not host or not port.isdigit()):
+            raise ValueError("HUB_METRICS_BIND is host:port, for example 127.0.0.1:9464")
         return value
 
     @field_validator("public_url")
