@@ -78,7 +78,8 @@ class System:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self, path: str, kind: str = "status", status: int = 503, times: int = 1) -> None:
-        """`status`: answered without the work; `status_after`: after it; `drop_after`: cut after the work."""
+        """`status`: answered without the work; `status_after`: after it; `drop_after`: cut after the work; `echo`: refused
+        with what was sent."""
         self.faults.append({"path": path, "kind": kind, "status": status, "times": times})
 
     def paths(self) -> list[str]:
@@ -142,10 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
                 fault["times"] -= 1
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             status, data = 503, {}
-            if fault is None or fault["kind"] != "status":
+            if fault is None or fault["kind"] not in ("status", "echo"):
                 status, data = system.work(method, parts.path, query, key, body)
             if fault is not None and fault["kind"].startswith("status"):
                 status, data = fault["status"], {"message": "fault"}
+            elif fault is not None and fault["kind"] == "echo":
+                status, data = fault["status"], {"message": f"refused: {body.decode()} {query}", "sent": body.decode()}
         if fault is not None and fault["kind"] == "drop_after":
             self.close_connection = True
             self.connection.close()

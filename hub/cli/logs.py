@@ -9,8 +9,18 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from hub.cli.errors import CommandError
+from hub.connect.errors import Cut, NotSent
+from hub.connect.manifest import ManifestError
+from hub.connect.registry import UnknownConnector
+from hub.connect.signatures import SignatureError
+from hub.connect.vault import VaultError
+from hub.db import refusals
+from hub.inbox.lanes import LeaseLost
+from hub.observe.personal import without_people
+from hub.workers.admin.errors import AdminError
 
 if TYPE_CHECKING:
     from hub.workers.settings import Settings
@@ -20,6 +30,8 @@ _HIDDEN = frozenset(
     "body headers authorization cookie secret secrets token access_token refresh_token password".split()
 )
 _MAX_TEXT = 500
+#: errors whose words are ours, and name nothing but connections, files, keys and settings
+_PLAIN = (AdminError, LeaseLost, ManifestError, NotSent, Cut, SignatureError, UnknownConnector, VaultError)
 
 
 def set_up(settings: Settings) -> None:
@@ -37,6 +49,7 @@ def configure(level: str) -> None:
         raise ValueError(f"HUB_LOG_LEVEL is one of {', '.join(_LEVELS)}, not {level!r}")
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _hide,
@@ -80,22 +93,34 @@ class _Handler(logging.Handler):
 def _hide(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name in event.keys() & _HIDDEN:
         event[name] = "hidden"
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = without_people(value)
     return event
 
 
 def _explain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """An exception as its type, its place in the code and its first line; a database's error without the values of its
-    statement, which may be personal data."""
+    """An exception as its type, its place in the code and, where it cannot hold what a system or a person wrote, its first
+    line. What else it said stands with the event or the delivery that the line names, behind the door of the API."""
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
-        message = str(getattr(error, "orig", None) or error).partition("\n")[0]
         event["error"] = type(error).__name__
-        event["message"] = message[:_MAX_TEXT]
+        message = _message(error)
+        if message:
+            event["message"] = message[:_MAX_TEXT]
         event["at"] = [
             f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(error.__traceback__)[-12:]
         ]
     return event
+
+
+def _message(error: BaseException) -> str | None:
+    if isinstance(error, DBAPIError):
+        return refusals.said(error).partition(": ")[2]
+    if isinstance(error, _PLAIN):
+        return without_people(str(error).partition("\n")[0])
+    return error.strerror if isinstance(error, OSError) else None

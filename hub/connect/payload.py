@@ -23,6 +23,14 @@ def decode(body: bytes | str) -> Any:
         raise Unreadable(f"not JSON: {error}") from None
 
 
+def decode_or_none(body: bytes | str) -> Any:
+    """The same, or None: for who only looks whether something stands in it."""
+    try:
+        return decode(body)
+    except Unreadable:
+        return None
+
+
 def encode(value: Any) -> bytes:
     """JSON with Decimals as numbers, digit for digit."""
     return _ENCODER.encode(value)

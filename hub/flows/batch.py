@@ -21,6 +21,7 @@ from hub.core.ledger.tables import WRITE_ORDER as LEDGER
 from hub.core.plan import CoreEvent, Plan, PlanConflict
 from hub.core.sales.tables import WRITE_ORDER as SALES
 from hub.core.stock.tables import WRITE_ORDER as STOCK
+from hub.db import refusals
 from hub.db.engine import Database, Unavailable
 from hub.flows import readback
 from hub.flows.activation import kept_by, load_earlier
@@ -50,6 +51,8 @@ from hub.inbox.receive import row_of
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.inbox.tables import READ_KINDS
 from hub.observe import metrics
+from hub.observe.personal import without_people
+from hub.observe.steps import step
 from hub.outbox import plan as outbox_plan
 
 _RUN = RunTable.__table__  # type: ignore[attr-defined]
@@ -123,6 +126,8 @@ class Batch:
         metrics.BATCH_SECONDS.observe(time.perf_counter() - began)
         metrics.BATCH_EVENTS.observe(len(outcomes))
         metrics.count(metrics.EVENTS, [(outcome.state,) for outcome in outcomes])
+        for event, outcome in zip(claimed.events, outcomes, strict=True):
+            step(_log, "event worked", warn=outcome.state == "parked", state=outcome.state, **_ids(event))
         return outcomes
 
     def _work(self, claimed: Claim, active: Active) -> list[Outcome]:
@@ -132,7 +137,12 @@ class Batch:
         except Unavailable:
             raise
         except (DBAPIError, PlanConflict) as error:
-            _log.warning("batch refused, one by one", events=len(claimed.events), reason=_short(error))
+            _log.warning(
+                "batch refused, one by one",
+                merchant_id=claimed.merchant_id,
+                events=len(claimed.events),
+                reason=refusals.said(error),
+            )
         outcomes: list[Outcome] = []
         held = Held()
         for event in claimed.events:
@@ -156,8 +166,13 @@ class Batch:
             except DBAPIError as error:
                 refused = error
                 break
-        _log.error("event refused by the database", seq=claimed.events[0].seq, reason=_short(refused))
-        parking = Parked("event.refused", f"the database refused it: {_short(refused)}")
+        _log.error(
+            "event refused by the database",
+            merchant_id=claimed.merchant_id,
+            event_seq=claimed.events[0].seq,
+            reason=refusals.said(refused),
+        )
+        parking = Parked("event.refused", f"the database refused it: {refusals.said(refused)}")
         return self._transaction(claimed, [Prepared(claimed.events[0], refusal=parking)], active)[0]
 
     # -- apply: the book is held --------------------------------------------------------------------------------
@@ -378,8 +393,19 @@ class Batch:
         except REFUSALS as error:
             plan.rollback(mark)
             run.id = plan.next_id()
-            self._record(run, plan, "parked", str(error))
             kind, reason, details, answers = question_of(error)
+            reason = without_people(reason, run.trigger.record)
+            self._record(run, plan, "parked", reason)
+            step(
+                _log,
+                "run parked",
+                warn=True,
+                merchant_id=plan.merchant_id,
+                event_seq=run.trigger.event_seq,
+                run_id=run.id,
+                flow=run.flow.name,
+                kind=kind,
+            )
             raise_question(
                 plan,
                 kind=kind,
@@ -410,6 +436,7 @@ class Batch:
     def _parked(self, one: Prepared, plan: Plan, error: Exception, run: Run | None) -> Outcome:
         event = one.event
         kind, reason, details, answers = question_of(error)
+        reason = without_people(reason, *([] if run is None else [run.trigger.record]))
         if run is not None:
             run.id = plan.next_id()
             self._record(run, plan, "parked", reason)
@@ -450,7 +477,6 @@ def _merged(later: Sequence[Later]) -> list[Later]:
     ]
 
 
-def _short(error: Exception) -> str:
-    """A database error without its parameters, which may hold personal data."""
-    origin = getattr(error, "orig", None)
-    return f"{type(error).__name__}: {origin if origin is not None else error}"[:300]
+def _ids(event: Event) -> dict[str, Any]:
+    """What a line of the log names of an event."""
+    return {"merchant_id": event.merchant_id, "connection_id": event.connection_id, "event_seq": event.seq}

@@ -18,6 +18,7 @@ from hub.inbox import fetches
 from hub.inbox.claim import Event
 from hub.inbox.fetches import Fetch
 from hub.inbox.tables import READ_KINDS
+from hub.observe.personal import without_people
 
 _log = structlog.get_logger("hub.flows")
 
@@ -110,5 +111,13 @@ def _decoded(connector: Connector, event: Event, info: ConnectionInfo) -> reads.
     except Unreadable:
         raise
     except Exception as error:
-        _log.exception("decode failed", connector=connector.name, topic=event.topic, seq=event.seq)
-        raise Unreadable(f"{connector.name} cannot read this {event.topic}: {type(error).__name__}: {error}") from error
+        _log.exception(
+            "decode failed",
+            connector=connector.name,
+            topic=event.topic,
+            merchant_id=event.merchant_id,
+            connection_id=event.connection_id,
+            event_seq=event.seq,
+        )
+        said = without_people(f"{type(error).__name__}: {error}", payload.decode_or_none(event.body or b""))
+        raise Unreadable(f"{connector.name} cannot read this {event.topic}: {said}") from error

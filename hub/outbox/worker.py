@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection
 
-from hub.connect import operations
+from hub.connect import operations, payload
 from hub.connect.client import held
 from hub.connect.inprocess import Inline
 from hub.connect.links import Links
@@ -25,6 +25,8 @@ from hub.connect.vault import Vault
 from hub.db.engine import Database, Unavailable
 from hub.db.types import now_us
 from hub.observe import metrics
+from hub.observe.personal import all_without_people, without_people
+from hub.observe.steps import step
 from hub.outbox import claim, outcomes
 from hub.outbox.announce import Listeners
 from hub.outbox.outcomes import Result
@@ -253,7 +255,8 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - nothing was sent
             metrics.failed("outbox", error)
             _log.exception("cannot send", **_ids(sending))
-            return Result(sending, operations.Retry(None, f"{type(error).__name__}: {error}"), None)
+            reason = without_people(f"{type(error).__name__}: {error}")
+            return Result(sending, operations.Retry(None, reason), None)
         try:
             age_s = (self._clock() - sending.first_sent_at) / 1_000_000
             with held(lambda: self._holds(sending.id)):
@@ -271,7 +274,8 @@ class Outbox:
             reason = f"the hub failed while sending: {type(error).__name__}: {error}"
             once = ladder == "none" and not spec.read
             outcome = operations.Uncertain(reason) if once else operations.Retry(None, reason, sent=True)
-        _log.debug("attempt ended", outcome=type(outcome).__name__, attempt=sending.attempts + 1, **_ids(sending))
+        outcome = _without_people(outcome, sending.body)
+        step(_log, "attempt ended", outcome=type(outcome).__name__, attempt=sending.attempts + 1, **_ids(sending))
         return Result(sending, outcome, spec, link.connector.name)
 
     def _holds(self, delivery_id: int) -> bool:
@@ -328,3 +332,13 @@ def _measure(results: Sequence[Result], now: int) -> None:
             metrics.DELIVERY_SECONDS.labels(result.connector).observe((now - result.sending.created_at) / 1_000_000)
         elif isinstance(result.outcome, operations.Retry) and result.outcome.after_s:
             metrics.limited(result.connector, result.outcome.after_s, asked=True)
+
+
+def _without_people(outcome: operations.Outcome, body: bytes) -> operations.Outcome:
+    """What came of an attempt, without what the system repeats of people that were in the body."""
+    if isinstance(outcome, operations.Confirmed):
+        return outcome
+    sent = payload.decode_or_none(body)
+    if isinstance(outcome, operations.Rejected):
+        outcome = replace(outcome, detail=all_without_people(outcome.detail, sent))
+    return replace(outcome, reason=without_people(outcome.reason, sent))

@@ -75,7 +75,7 @@ def _callback(site: Site, request: Request) -> Response:
         nonce = request.cookies.get(_COOKIE.format(connection_id))
         granted = oauth.finish(link, site.keys.key, parameters, nonce, site.oauth_callback_url)
     except ConnectError as error:
-        _log.warning("not connected", reason=str(error))
+        _log.warning("not connected", exc_info=error)
         return _refused(400, f"{_sentence(str(error))}")
     texts = [f"{link.connector.manifest.title} is connected as {link.name!r}."]
     missing = oauth.granted_too_little(link, granted.scope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -56,7 +57,7 @@ class Webhooks:
             answer = await self._receive(request)
         except DBAPIError as error:
             # not even the connection could be looked up
-            answer = _not_stored(request.path_params["connection"], error)
+            answer = _not_stored(error)
         metrics.WEBHOOK_SECONDS.labels(str(answer.status_code)).observe(time.perf_counter() - began)
         return answer
 
@@ -76,13 +77,13 @@ class Webhooks:
         try:
             reads.verify(known.link, headers, body)
         except signatures.SignatureError as error:
-            _log.warning("webhook refused", connection=known.link.name, reason=str(error))
+            _log.warning("webhook refused", reason=str(error), **_ids(known.link))
             return _answer(401, str(error))
         event = received(known.link, headers, body, known.lanes)
         try:
             new = await asyncio.wrap_future(self._hub.intake.submit(event))
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being stored, the sender has to send it again
-            return _not_stored(known.link.name, error)
+            return _not_stored(error, **_ids(known.link))
         return JSONResponse({"received": True, "repeat": not new})
 
     async def _body(self, request: Request) -> bytes | None:
@@ -124,7 +125,7 @@ class Webhooks:
         try:
             link = self._hub.links.open(row.id)
         except (ConnectError, UnknownConnector, ManifestError, VaultError) as error:
-            _log.error("connection cannot be opened", connection=name, reason=str(error))
+            _log.error("connection cannot be opened", connection_id=row.id, exc_info=error)
             return None
         return _Known(link, row.lanes, time.monotonic() + _FRESH_S)
 
@@ -145,8 +146,12 @@ def received(link: Link, headers: dict[str, str], body: bytes, lanes: int) -> Re
     )
 
 
-def _not_stored(connection: str, error: Exception) -> Response:
-    _log.error("webhook not stored", connection=connection, reason=type(error).__name__)
+def _ids(link: Link) -> dict[str, Any]:
+    return {"merchant_id": link.merchant_id, "connection_id": link.id, "connection": link.name}
+
+
+def _not_stored(error: Exception, **of: Any) -> Response:
+    _log.error("webhook not stored", exc_info=error, **of)
     return _answer(503, "it could not be stored: send it again", {"retry-after": "5"})
 
 

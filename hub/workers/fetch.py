@@ -20,6 +20,7 @@ from hub.inbox import claim, fetches
 from hub.inbox.claim import Event
 from hub.inbox.questions import QUESTION
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
+from hub.observe.personal import without_people
 from hub.workers.loop import Loop
 from hub.workers.reading import Read, read
 
@@ -176,4 +177,4 @@ def _wait_us(error: Exception, attempts: int) -> int:
 
 def _said(error: Exception) -> str:
     text = str(error) if isinstance(error, errors.ConnectError) else f"{type(error).__name__}: {error}"
-    return text[:_SHOWN]
+    return without_people(text)[:_SHOWN]

@@ -1,7 +1,6 @@
-"""Which fields of what systems tell are about people, and what stands for them in a captured test.
+"""What stands for people in a captured test.
 
-The table is declared, not guessed: a field is here by its name, and by what it stands in where the name alone says too little.
-Patterns for addresses of mail and for telephone numbers are a second net. A pseudonym is made from a keyed hash of what it
+A pseudonym is made from a keyed hash of what it
 stands for: the same person is the same in every field and every file, and nobody without the key can tell who it was."""
 
 from __future__ import annotations
@@ -9,36 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-#: field -> what it is. Names are compared without case and `_`, so that webhooks and GraphQL are alike
-FIELDS: Mapping[str, str] = {
-    "email": "email", "contactemail": "email", "emailaddress": "email", "customeremail": "email",
-    "phone": "phone", "phonenumber": "phone", "smsmarketingphone": "phone",
-    "firstname": "first", "givenname": "first", "lastname": "last", "familyname": "last",
-    "displayname": "name", "fullname": "name", "recipientname": "name", "attention": "name", "signedby": "name",
-    "company": "company", "companyname": "company",
-    "address1": "street", "address2": "street", "street": "street", "line1": "street", "line2": "street",
-    "city": "city", "zip": "zip", "zipcode": "zip", "postalcode": "zip", "postcode": "zip",
-    "latitude": "gone", "longitude": "gone",
-    "note": "text", "customernote": "text", "customerlocale": "gone", "giftmessage": "text", "giftnote": "text",
-    "specialinstructions": "text", "deliveryinstructions": "text",
-    "browserip": "gone", "clientip": "gone", "useragent": "gone", "clientdetails": "gone", "landingsite": "gone",
-    "referringsite": "gone", "token": "gone", "carttoken": "gone", "checkouttoken": "gone", "sessionhash": "gone",
-    "orderstatusurl": "gone", "statuspageurl": "gone", "customerurl": "gone", "receipt": "gone", "paymentdetails": "gone",
-    "creditcardnumber": "gone", "creditcardname": "gone", "birthday": "gone", "dateofbirth": "gone",
-    "vatnumber": "vat", "taxid": "vat", "taxexemptid": "vat",
-}  # fmt: skip
-#: what a `name`, a `value` or a `company` is about depends on what it stands in; a carrier is no person
-INSIDE: Mapping[tuple[str, str], str] = {
-    ("customer", "name"): "name", ("billingaddress", "name"): "name", ("shippingaddress", "name"): "name",
-    ("defaultaddress", "name"): "name", ("address", "name"): "name", ("recipient", "name"): "name",
-    ("addresses", "name"): "name", ("destination", "name"): "name", ("party", "name"): "name",
-    ("billto", "name"): "name", ("shipto", "name"): "name", ("noteattributes", "value"): "answer",
-    ("customattributes", "value"): "answer", ("properties", "value"): "answer", ("customer", "tags"): "text",
-    ("trackinginfo", "company"): "kept",
-}  # fmt: skip
+from hub.observe.personal import EMAIL, PHONE, kind_of
+
 _FIRST = "Ada Basile Camille Denis Elise Felix Gaspard Helene Ines Jonas Karim Lena Marius Nadia Oscar Prune Remy Sonia".split()
 _LAST = "Abel Bastide Corbin Dulac Estève Fabre Garnot Hamel Isnard Jolivet Kessler Lorrain Morvan Nodier Ozanne Perrot".split()
 _STREETS = (
@@ -47,8 +21,6 @@ _STREETS = (
 _CITIES = "Exempleville Modelbourg Essaimont Maquetteau Patronville Gabarit-sur-Mer".split()
 #: postcodes outside the VAT territory of their state, which decide how an order is taxed
 _KEPT_ZIPS = frozenset({"23041", "22061", "78266", "27498"})
-_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_PHONE = re.compile(r"\+\d[\d ().-]{7,}\d|(?<!\d)0[1-9](?:[ .-]?\d{2}){4}(?!\d)")
 _VAT = re.compile(r"[A-Za-z]{2}[ .-]?[0-9A-Za-z .-]{4,16}")
 
 
@@ -89,8 +61,8 @@ class Pseudonyms:
 
     def text(self, text: str) -> str:
         """Any text, with the second net: mail addresses, telephone numbers, and what was replaced elsewhere."""
-        text = _EMAIL.sub(lambda found: self.of("email", found[0]), text)
-        text = _PHONE.sub(lambda found: self.of("phone", found[0]), text)
+        text = EMAIL.sub(lambda found: self.of("email", found[0]), text)
+        text = PHONE.sub(lambda found: self.of("phone", found[0]), text)
         return self._again(text)
 
     def again(self, value: Any) -> Any:
@@ -122,7 +94,7 @@ class Pseudonyms:
             and real.casefold() not in made
             and re.search(rf"(?<!\w){re.escape(real)}(?!\w)", text, re.IGNORECASE)
         ]
-        mails = [each for each in _EMAIL.findall(text) if not each.endswith("@example.org")]
+        mails = [each for each in EMAIL.findall(text) if not each.endswith("@example.org")]
         return [f"{len(found)} names or addresses"] * bool(found) + [f"{len(mails)} mail addresses"] * bool(mails)
 
     def of(self, kind: str, text: str) -> str:
@@ -136,7 +108,7 @@ class Pseudonyms:
 
     def _field(self, name: str, value: Any, inside: str) -> Any:
         plain = name.replace("_", "").casefold()
-        kind = INSIDE.get((inside, plain)) or FIELDS.get(plain)
+        kind = kind_of(plain, inside)
         if kind == "gone":
             return None
         if kind in (None, "kept") or not isinstance(value, (str, int)) or isinstance(value, bool):

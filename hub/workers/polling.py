@@ -30,6 +30,7 @@ from hub.inbox.claim import LEASE_US
 from hub.inbox.questions import QUESTION
 from hub.inbox.receive import insert_events
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
+from hub.observe import metrics
 from hub.workers.loop import Loop
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -187,7 +188,10 @@ class Poller:
         except errors.ReconnectNeeded as error:
             self._ask_to_reconnect(known.merchant_id, known.connection_id, str(error)[:200])
         except errors.ConnectError as error:
-            _log.warning("poll failed", connection=known.connection_id, record=known.record, reason=str(error)[:200])
+            metrics.failed("poll", error)
+            _log.warning(
+                "poll failed", merchant_id=known.merchant_id, connection_id=known.connection_id, record=known.record, exc_info=error
+            )
         else:
             return True
         return False

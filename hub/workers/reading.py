@@ -81,4 +81,11 @@ def _answer(links: Links, fetch: Fetch) -> Any:
 
 def _logged(error: Exception, event: Event) -> None:
     if not isinstance(error, errors.ConnectError):
-        _log.error("read failed", record=event.record, seq=event.seq, exc_info=error)
+        _log.error(
+            "read failed",
+            record=event.record,
+            merchant_id=event.merchant_id,
+            connection_id=event.connection_id,
+            event_seq=event.seq,
+            exc_info=error,
+        )
