@@ -54,8 +54,7 @@ def _request(link: Link, method: str, body: dict[str, Any], headers: dict[str, s
     if not path.startswith("/") or path.startswith("//") or not base:
         raise Refused(f"{link.name}: set url, and a path that begins with one /")
     sent = {"accept": "application/json"} | {str(k).lower(): str(v) for k, v in (body.get("headers") or {}).items()}
-    if secret := link.secrets.get("authorization"):
-        sent[str(link.settings["authorization_header"]).lower()] = secret
+    sent |= with_authorization(link)
     content = None
     if body.get("json") is not None:
         content = payload.encode(body["json"])
@@ -64,6 +63,12 @@ def _request(link: Link, method: str, body: dict[str, Any], headers: dict[str, s
     answer = link.client.send(method, base + path, query=query, headers=sent | headers, content=content)
     judge(answer, link.connector.manifest.errors)
     return answer
+
+
+def with_authorization(link: Link) -> dict[str, str]:
+    """The header that carries the credentials of a connection, if it has any."""
+    secret = link.secrets.get("authorization")
+    return {str(link.settings["authorization_header"]).lower(): secret} if secret else {}
 
 
 def _confirmed(call: Call, answer: Answer) -> Confirmed:

@@ -10,7 +10,9 @@ a JSON object; a record is shown with its `id`, the last part of its path. The c
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+from base64 import b64decode, b64encode
 from typing import Any
 
 import msgspec
@@ -22,6 +24,8 @@ from starlette.routing import Route
 from .sandbox_control import Controlled, encode
 
 AUTHORIZATION = "Bearer sandbox"
+#: what webhooks to it are signed with (Standard Webhooks); one with another signature is refused
+SECRET = "whsec_" + b64encode(b"the secret of the sandbox").decode()
 #: the request that an operation of the connector stands for, where a test plants an answer to it
 REQUESTS = {"put": "PUT *"}
 _METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
@@ -29,7 +33,12 @@ _METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 
 def connection(url: str) -> dict[str, Any]:
     """The settings of a connection to this sandbox at its address, for tests of flows."""
-    return {"url": url, "authorization": AUTHORIZATION, "idempotency_header": "Idempotency-Key"}
+    return {
+        "url": url,
+        "authorization": AUTHORIZATION,
+        "idempotency_header": "Idempotency-Key",
+        "sending_secret": SECRET,
+    }
 
 
 def create(*, authorization: str = AUTHORIZATION) -> Controlled:
@@ -81,7 +90,10 @@ class Sandbox:
         if not isinstance(body, dict):
             return 422, {"error": "a record is an object"}
         if request.method == "POST":
-            return self._make(path, body, content, request.headers.get("idempotency-key"))
+            identity = request.headers.get("webhook-id")
+            if identity is not None and not _signed(request, identity, content):
+                return 401, {"error": "the signature of the webhook is not right"}
+            return self._make(path, body, content, identity or request.headers.get("idempotency-key"))
         known = self.records.get(path)
         if request.method == "PATCH" and known is None:
             return 404, {"error": f"no {path}"}
@@ -108,6 +120,14 @@ class Sandbox:
             if below
             else (404, {"error": f"no {path}"})
         )
+
+
+def _signed(request: Request, identity: str, content: bytes) -> bool:
+    """Whether a webhook is signed with our secret, as Standard Webhooks say."""
+    signed = f"{identity}.{request.headers.get('webhook-timestamp', '')}.".encode() + content
+    key = b64decode(SECRET.removeprefix("whsec_"))
+    wanted = "v1," + b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return hmac.compare_digest(request.headers.get("webhook-signature", "").encode(), wanted.encode())
 
 
 def _shown(path: str, record: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ FOLDER = Path(".hub/schemas")
 
 def command(
     kind: Annotated[
-        str | None, typer.Argument(help="flow, mapping, connector, test or connections.", show_default=False)
+        str | None, typer.Argument(help="flow, mapping, connector, test, connections or alerts.", show_default=False)
     ] = None,
     all_kinds: Annotated[bool, typer.Option("--all", help="All of them, as files.")] = False,
     out: Annotated[

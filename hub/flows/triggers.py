@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 #: events of the core that flows may answer
 CORE_EVENTS = {
+    "alert.raised",
     "invoice.issued",
     "credit_note.issued",
     "payment.received",

@@ -131,6 +131,14 @@ class Question(SQLModel, table=True):
             sqlite_where=text("state = 'open'"),
             postgresql_where=text("state = 'open'"),
         ),
+        Index(
+            "question_untold",
+            "merchant_id",
+            "created_at",
+            "id",
+            sqlite_where=text("state = 'open' AND told_at IS NULL"),
+            postgresql_where=text("state = 'open' AND told_at IS NULL"),
+        ),
     )
     id: int = id_column()
     merchant_id: int = bigint()
@@ -147,3 +155,5 @@ class Question(SQLModel, table=True):
     answered_by: str | None = None
     created_at: int = bigint()
     closed_at: int | None = bigint(nullable=True)
+    #: an alert told somebody of it
+    told_at: int | None = bigint(nullable=True)

@@ -163,6 +163,29 @@ class ConfirmedDelivery(msgspec.Struct, kw_only=True, frozen=True, forbid_unknow
     ordering_key: str
 
 
+class AlertItem(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One thing that an alert tells of, in a line."""
+
+    subject: str
+    text: str
+
+
+class Alert(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What `alert.raised` carries: one alert of a rule of `alerts.yaml`. `items` are the first of `count` things, `more` how
+    many others there are; `to` mail addresses; `webhook`: whether it goes to the connections of the role `alerts`."""
+
+    id: str
+    rule: str
+    kind: Literal["questions", "failing", "queue", "stock"]
+    title: str
+    count: int
+    items: list[AlertItem]
+    more: int
+    to: list[str]
+    webhook: bool
+    at: str
+
+
 #: what each core event carries, by its name
 EVENTS: MappingProxyType[str, type[msgspec.Struct]] = MappingProxyType(
     {
@@ -175,5 +198,6 @@ EVENTS: MappingProxyType[str, type[msgspec.Struct]] = MappingProxyType(
         "shipment.recorded": ShipmentEvent,
         "stock.changed": StockLevel,
         "delivery.confirmed": ConfirmedDelivery,
+        "alert.raised": Alert,
     }
 )

@@ -25,6 +25,7 @@ from hub.inbox.receive import Received
 from hub.inbox.tables import READ_KINDS, Inbox
 from hub.workers.admin.connections import adopt_stock
 from hub.workers.admin.errors import AdminError
+from hub.workers.alerts.rules import Rule, Rules
 from hub.workers.expectation import Difference, compare
 from hub.workers.orderrefs import translated
 from hub.workers.outcome import Outcome, look
@@ -244,6 +245,8 @@ class Bench:
             self._poll(str(given["poll"]))
         elif "schedule" in given:
             self._tick(str(given["schedule"]))
+        elif "alert" in given:
+            self._alert(given["alert"])
         else:
             self.clock.now += int(given["wait"]) * 1_000_000
         self._received.append(received)
@@ -329,6 +332,12 @@ class Bench:
             raise SandboxRefused(f"no flow {flow!r} with a schedule that has a next tick is there")
         self.clock.now = max(self.clock.now, at)
         self.scratch.hub.scheduler.tick()
+
+    def _alert(self, given: Mapping[str, Any]) -> None:
+        """What has come until now is worked; then a rule is looked at."""
+        self._settle()
+        rule = Rule.model_validate({"alert": "test", **given})
+        self.scratch.hub.alerts.look(MERCHANT_ID, Rules([rule]))
 
     def _settle(self) -> None:
         """Works, sends and reads what can be; the clock goes to each planned retry."""

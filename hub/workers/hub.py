@@ -27,6 +27,7 @@ from hub.inbox.receive import Intake
 from hub.mapping import Problem
 from hub.outbox.announce import Listeners
 from hub.outbox.worker import Outbox
+from hub.workers.alerts.watch import AlertWatch
 from hub.workers.books import BooksWorker
 from hub.workers.fetch import THREADS, FetchWorker
 from hub.workers.loop import Loop
@@ -130,6 +131,7 @@ class Hub:
             self.owner,
             self._lease_us,
         )
+        self.alerts = AlertWatch(self)
         self._runs: Mapping[Part, _Runs] = {
             Part.OUTBOX: self.outbox,
             Part.BOOKS: self.books,
@@ -137,6 +139,7 @@ class Hub:
             Part.POLL: self.poller,
             Part.SCHEDULE: self.scheduler,
             Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S / 3),
+            Part.ALERTS: self.alerts,
         }
         self._wakes = {Part.OUTBOX: self.outbox.wake, Part.BOOKS: self.books.wake, Part.FETCH: self.fetch.wake}
         self._wakeups = self._between_processes(redis_url)

@@ -21,6 +21,8 @@ class Part(StrEnum):
     SCHEDULE = "schedule"
     #: looks for what a lost wake-up or a crash left behind
     SWEEP = "sweep"
+    #: looks whether somebody is to be told of something
+    ALERTS = "alerts"
     #: answers on an address: webhooks, OAuth callbacks, API and console
     WEB = "web"
 

@@ -16,6 +16,7 @@ from hub.flows.schema import flow_schema
 from hub.mapping.schema import mapping_schema
 from hub.workers import testfile
 from hub.workers.admin import connections_file
+from hub.workers.alerts import rules as alerts
 
 _TEXT_OR_TEXTS: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _KINDS_OF_SETTING = {"text": "string", "int": "integer", "bool": "boolean"}
@@ -47,6 +48,7 @@ _GIVEN_SAID = {
     "poll": "A role: the hub asks what changed, and reads it.",
     "schedule": "A flow: the clock goes to its next tick.",
     "wait": "Seconds pass.",
+    "alert": "A rule as in alerts.yaml, `{when, to}`: the hub looks whether it is to tell something.",
 }
 _GIVEN_TYPES = {"repeat": "integer", "wait": "integer"}
 
@@ -219,4 +221,5 @@ KINDS: Mapping[str, Callable[[Registry], Schema]] = {
     "connector": _connector,
     "test": _test,
     "connections": _connections,
+    "alerts": lambda _registry: alerts.schema(),
 }

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Any
 
+from pydantic import ValidationError
+
 from hub.db.types import instant_us
 from hub.mapping import Document, Problem, SourceError, load_document
+from hub.workers.alerts.rules import Rule
 from hub.workers.matchers import OF_LISTS, fault, matcher
 from hub.workers.orderrefs import is_ref
 
@@ -35,6 +38,7 @@ GIVEN: dict[str, frozenset[str]] = {
     "poll": frozenset(),
     "schedule": frozenset(),
     "wait": frozenset(),
+    "alert": frozenset(),
 }
 ANSWER = frozenset({"role", "operation", "match", "status", "times", "kind", "body", "headers", "seconds", "message"})
 ROLE = ("connector", "mode", "settings")
@@ -227,6 +231,16 @@ class _Reader:
             for place, each in enumerate(value):
                 self.matchers(each, (*path, place))
 
+    def _alert(self, value: Any, path: Path) -> None:
+        try:
+            Rule.model_validate({"alert": "test", **value} if isinstance(value, dict) else value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            self.problem(
+                f"{where}: {first['msg']}" if where else first["msg"], path, "{when: {questions: ['*']}, to: [webhook]}"
+            )
+
     def given(self, value: Any, all_given: list[Any], path: Path) -> None:
         kinds = [name for name in GIVEN if isinstance(value, dict) and name in value]
         if len(kinds) != 1:
@@ -244,6 +258,8 @@ class _Reader:
             self.problem("`post` says which action of the sandbox", path)
         if kind == "wait" and not isinstance(value["wait"], int):
             self.problem("`wait` is a number of seconds", (*path, "wait"))
+        if kind == "alert":
+            self._alert(value["alert"], (*path, "alert"))
         if kind == "repeat":
             index = value["repeat"]
             good = isinstance(index, int) and 0 <= index < path[-1]  # type: ignore[operator]

@@ -28,6 +28,8 @@ class Sources:
     mappings: dict[str, tuple[str, str]] = field(default_factory=dict)
     tests: dict[str, str] = field(default_factory=dict)
     connections: dict[str, str] = field(default_factory=dict)
+    #: rules of alerts
+    alerts: dict[str, str] = field(default_factory=dict)
     #: manifests of connectors, which the registry reads
     connectors: list[str] = field(default_factory=list)
     #: files that are none of these
@@ -91,6 +93,8 @@ def sort_files(files: Mapping[str, str]) -> Sources:
             found.mappings[f"{path.parent.name}/{path.stem}"] = (file, text)
         elif kind == "connections":
             found.connections[file] = text
+        elif kind == "alerts":
+            found.alerts[file] = text
         elif kind == "connector":
             found.connectors.append(file)
         else:
@@ -101,7 +105,7 @@ def sort_files(files: Mapping[str, str]) -> Sources:
 def _kind(path: PurePosixPath, text: str) -> str:
     if path.name.endswith(".test.yaml"):
         return "test"
-    if path.name in ("connector.yaml", "connections.yaml"):
+    if path.name in ("connector.yaml", "connections.yaml", "alerts.yaml"):
         return path.stem
     keys = set(_KEY.findall(text))
     for key in ("mapping", "flow", "connections"):

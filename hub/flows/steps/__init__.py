@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.flows.compiling import StepKind
 from hub.flows.steps import (
     call,
+    day_digest,
     deliver,
     emit,
     fetch,
@@ -42,6 +43,7 @@ KINDS: dict[str, StepKind] = {
         item_sync,
         shipment_record,
         ledger_totals,
+        day_digest,
         deliver,
         emit,
         stop,

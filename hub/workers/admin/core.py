@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -15,7 +16,9 @@ from hub.flows.batch import WRITE_ORDER, Later
 from hub.inbox.claim import Event
 from hub.inbox.questions import OPEN_QUESTIONS, QUESTION
 from hub.outbox import plan as outbox_plan
-from hub.workers.hub import Hub
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 from hub.workers.parts import Part
 
 

@@ -17,6 +17,7 @@ from hub.mapping import Problem
 from hub.mapping.schema_file import SchemaErrors
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.setup import bound
+from hub.workers.alerts import rules
 from hub.workers.settings import Settings
 
 
@@ -44,6 +45,7 @@ def lint(
         all_files=not paths,
     )
     found += lint_project(project, strict=strict)
+    found += [each for file, text in sources.alerts.items() for each in _of_alerts(file, text)]
     found = sorted(set(found), key=lambda each: (each.file, each.line, each.column, each.rule))
     checked = {
         "connectors": len(_checked(registry, sources, bool(paths))),
@@ -65,7 +67,9 @@ def _read(paths: Sequence[Path]) -> Sources:
     given = {path.as_posix() for path in paths}
     for file in sources.unknown:
         if file in given:
-            raise AdminError(f"{file} is no flow, mapping, test or connections.yaml", ["its first keys say what it is"])
+            raise AdminError(
+                f"{file} is no flow, mapping, test, connections.yaml or alerts.yaml", ["its first keys say what it is"]
+            )
     return sources
 
 
@@ -78,7 +82,15 @@ def _standing(home: Path) -> Sources:
     connections = home / "connections.yaml"
     if connections.is_file():
         sources.connections["connections.yaml"] = connections.read_text("utf-8")
+    own = home / rules.FILE
+    if own.is_file():
+        sources.alerts[rules.FILE] = own.read_text("utf-8")
     return sources
+
+
+def _of_alerts(file: str, text: str) -> list[Finding]:
+    found = rules.read(text, file)
+    return [*found.problems, *found.advice]
 
 
 def _tested(flows: Iterable[FlowFile]) -> list[str]:

@@ -107,5 +107,5 @@ def test_mappings_and_connectors_beside_the_flows_are_used(folder: Path) -> None
 def test_a_file_that_is_none_of_ours_is_refused(folder: Path) -> None:
     (folder / "compose.yaml").write_text("services: {}\n")
     found = lint("compose.yaml", home=folder)
-    assert "compose.yaml is no flow, mapping, test or connections.yaml" in str(found.exception)
+    assert "compose.yaml is no flow, mapping, test, connections.yaml or alerts.yaml" in str(found.exception)
     assert "nowhere.yaml is not there" in str(lint("nowhere.yaml", home=folder).exception)

@@ -14,6 +14,15 @@ def upgrade() -> None:
 
 SQLITE = [
     """
+CREATE TABLE alert (
+    merchant_id INTEGER NOT NULL,
+    rule VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,
+    told_at INTEGER NOT NULL,
+    PRIMARY KEY (merchant_id, rule, subject)
+)
+""",
+    """
 CREATE TABLE balance (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -352,11 +361,13 @@ CREATE TABLE question (
     answered_by VARCHAR,
     created_at INTEGER NOT NULL,
     closed_at INTEGER,
+    told_at INTEGER,
     PRIMARY KEY (id),
     CONSTRAINT question_state CHECK (state IN ('open', 'answered', 'resolved'))
 )
 """,
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
+    "CREATE INDEX question_untold ON question (merchant_id, created_at, id) WHERE state = 'open' AND told_at IS NULL",
     """
 CREATE TABLE root_key (
     id VARCHAR NOT NULL,
@@ -1001,6 +1012,15 @@ BEGIN SELECT RAISE(ABORT, 'reservation: it ends once, and shipped units stay shi
 
 POSTGRES = [
     """
+CREATE TABLE alert (
+    merchant_id BIGINT NOT NULL,
+    rule VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,
+    told_at BIGINT NOT NULL,
+    PRIMARY KEY (merchant_id, rule, subject)
+)
+""",
+    """
 CREATE TABLE balance (
     id BIGINT NOT NULL,
     merchant_id BIGINT NOT NULL,
@@ -1337,11 +1357,13 @@ CREATE TABLE question (
     answered_by VARCHAR,
     created_at BIGINT NOT NULL,
     closed_at BIGINT,
+    told_at BIGINT,
     PRIMARY KEY (id),
     CONSTRAINT question_state CHECK (state IN ('open', 'answered', 'resolved'))
 )
 """,
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
+    "CREATE INDEX question_untold ON question (merchant_id, created_at, id) WHERE state = 'open' AND told_at IS NULL",
     """
 CREATE TABLE root_key (
     id VARCHAR NOT NULL,

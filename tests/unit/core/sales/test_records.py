@@ -68,8 +68,8 @@ def test_every_event_of_an_order_fits_what_flows_are_written_against(house: Hous
             assert type_ is not None
             assert fits(event.record, type_) == []
 
-    # the outbox tells of deliveries
-    assert told == set(EVENTS) - {"delivery.confirmed"}
+    # the outbox tells of deliveries, the watch of alerts
+    assert told == set(EVENTS) - {"delivery.confirmed", "alert.raised"}
 
 
 def test_every_event_that_flows_may_answer_is_described() -> None:

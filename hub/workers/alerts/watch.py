@@ -1,0 +1,208 @@
+"""The watch: looks at the rules of `alerts.yaml` and announces what is to be told as `alert.raised`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import Connection
+
+from hub.connect.tables import Connection as ConnectionTable
+from hub.db.types import instant_text
+from hub.flows.active import Active
+from hub.inbox.questions import QUESTION
+from hub.observe import metrics
+from hub.workers.admin.core import Change, change
+from hub.workers.alerts import conditions
+from hub.workers.alerts.conditions import Thing
+from hub.workers.alerts.rules import WEBHOOK, Rule, Rules, fits, load, us
+from hub.workers.alerts.tables import Alert
+from hub.workers.loop import Loop
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
+
+_ALERT = Alert.__table__  # type: ignore[attr-defined]
+_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
+EVENT = "alert.raised"
+LOOK_S = 15.0
+#: things that one alert names; the others are counted
+_NAMED = 20
+_AT_ONCE = 1_000
+_log = structlog.get_logger("hub.alerts")
+_TOLD = sa.select(_ALERT.c.rule, _ALERT.c.subject, _ALERT.c.told_at).where(
+    _ALERT.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger)
+)
+#: roles that alerts go to, with the way of each
+_ROLES = {"mail": "mail", WEBHOOK: "alerts"}
+_TITLES = {
+    "questions": ("1 question waits for an answer", "{} questions wait for an answer"),
+    "failing": ("A connection fails", "{} connections fail"),
+    "queue": ("Events are not worked in time", "Events are not worked in time"),
+    "stock": ("1 item is low", "{} items are low"),
+}
+
+
+@dataclass
+class _News:
+    """What one rule has to tell now, and what it told of that has ended."""
+
+    rule: Rule
+    things: list[Thing]
+    ended: list[str] = field(default_factory=list)
+    first: bool = True
+
+
+class AlertWatch:
+    """One thread. However many processes look, each thing is told once: it is decided under the lock of the book."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._loop = Loop("alerts", self._look_all, idle_s=LOOK_S)
+        #: rules without a way out, as they were said in the log
+        self._silent: dict[tuple[int, str], int] = {}
+
+    def start(self) -> None:
+        self._loop.start()
+
+    def stop(self) -> None:
+        self._loop.stop()
+
+    @property
+    def alive(self) -> bool:
+        return self._loop.alive
+
+    def _look_all(self) -> bool:
+        for home in self._hub.homes[:1]:
+            rules = load(home)
+            for merchant_id in self._hub.merchants() if rules.rules else ():
+                self.look(merchant_id, rules)
+        return False
+
+    def look(self, merchant_id: int, rules: Rules) -> int:
+        """Tells what is to be told now. Returns how many alerts were raised."""
+        if not self._news(merchant_id, rules):
+            return 0
+        raised: list[Rule] = []
+        with change(self._hub, merchant_id) as changing:
+            for news in self._news(merchant_id, rules):
+                if self._tell(changing, news, rules):
+                    raised.append(news.rule)
+        for rule in raised:
+            metrics.ALERTS.labels(rule.alert).inc()
+        return len(raised)
+
+    def _news(self, merchant_id: int, rules: Rules) -> list[_News]:
+        now, found = self._hub.clock(), []
+        with self._hub.database.read() as connection:
+            told: dict[str, dict[str, int]] = {}
+            for row in connection.execute(_TOLD, {"merchant_id": merchant_id}):
+                told.setdefault(row.rule, {})[row.subject] = row.told_at
+            waiting = conditions.untold(connection, merchant_id) if any(r.when.questions for r in rules.rules) else []
+            for rule in rules.rules:
+                known = told.get(rule.alert, {})
+                if rule.when.questions is not None:
+                    mine = [each for each in waiting if any(fits(each[0], pattern) for pattern in rule.when.questions)]
+                    waiting = [each for each in waiting if each not in mine]
+                    news = _News(rule, [thing for _, thing in mine])
+                else:
+                    holds = conditions.holding(connection, merchant_id, rule, now)
+                    ended = [each for each in known if each and each not in {thing.subject for thing in holds}]
+                    news = _News(rule, [thing for thing in holds if thing.subject not in known], ended)
+                news.first = "" not in known
+                if news.things and not self._may_tell(merchant_id, rule, known.get(""), now):
+                    news.things = []
+                if news.things or news.ended:
+                    found.append(news)
+        return found
+
+    def _may_tell(self, merchant_id: int, rule: Rule, last: int | None, now: int) -> bool:
+        if last is not None and now < last + us(rule.throttle):
+            return False
+        zone = ZoneInfo(self._hub.active(merchant_id).settings.zone)
+        local = datetime.fromtimestamp(now // 1_000_000, UTC).astimezone(zone)
+        return not rule.is_quiet(local.hour * 60 + local.minute)
+
+    def _tell(self, changing: Change, news: _News, rules: Rules) -> bool:
+        plan, rule = changing.plan, news.rule
+        own = (_ALERT.c.merchant_id == plan.merchant_id, _ALERT.c.rule == rule.alert)
+        if news.ended:
+            changing.then(lambda c: c.execute(_ALERT.delete().where(*own, _ALERT.c.subject.in_(news.ended))))
+        if not news.things:
+            return False
+        with self._hub.database.read() as connection:
+            mails, webhook = ways(connection, changing.active, rule, rules)
+        if not mails and not webhook:
+            self._say_silent(plan.merchant_id, rule, len(news.things))
+            return False
+        self._silent.pop((plan.merchant_id, rule.alert), None)
+        plan.emit(EVENT, f"alert:{rule.alert}", _record(plan.next_id(), rule, news.things, mails, webhook, plan.now))
+        changing.then(lambda c: _remember(c, plan.merchant_id, news, plan.now))
+        _log.warning("alert raised", merchant_id=plan.merchant_id, rule=rule.alert, things=len(news.things))
+        return True
+
+    def _say_silent(self, merchant_id: int, rule: Rule, number: int) -> None:
+        """Once for as many things: nobody can be told, but by the log."""
+        if self._silent.get((merchant_id, rule.alert)) != number:
+            self._silent[(merchant_id, rule.alert)] = number
+            _log.error("alert has no way out", merchant_id=merchant_id, rule=rule.alert, things=number)
+
+
+def ways(connection: Connection, active: Active, rule: Rule, rules: Rules) -> tuple[list[str], bool]:
+    """The addresses that an alert goes to, and whether it goes to webhooks. Where every connection of a way is closed, the
+    other way is taken, though the rule does not name it: that mail is dead is not told by mail."""
+    status: dict[int, str] = dict(
+        connection.execute(
+            sa.select(_CONNECTION.c.id, _CONNECTION.c.status).where(_CONNECTION.c.merchant_id == active.merchant_id)
+        ).all()
+    )
+
+    def is_open(way: str) -> bool:
+        of = active.settings.roles.of(_ROLES[way])
+        return any(info.mode != "paused" and status.get(info.id) != "reconnect_needed" for info in of)
+
+    mails, webhook = rule.mails, WEBHOOK in rule.to
+    by_mail, by_webhook = is_open("mail"), is_open(WEBHOOK)
+    lost = (mails and not by_mail) or (webhook and not by_webhook)
+    if lost and by_mail and not mails:
+        mails = rules.mails
+    return (mails if by_mail else []), by_webhook and (webhook or bool(lost))
+
+
+def _record(
+    number: int, rule: Rule, things: Sequence[Thing], mails: list[str], webhook: bool, now: int
+) -> dict[str, Any]:
+    one, many = _TITLES[rule.kind]
+    return {
+        "id": str(number),
+        "rule": rule.alert,
+        "kind": rule.kind,
+        "title": one if len(things) == 1 else many.format(len(things)),
+        "count": len(things),
+        "items": [{"subject": thing.subject, "text": thing.text} for thing in things[:_NAMED]],
+        "more": max(0, len(things) - _NAMED),
+        "to": mails,
+        "webhook": webhook,
+        "at": instant_text(now),
+    }
+
+
+def _remember(connection: Connection, merchant_id: int, news: _News, now: int) -> None:
+    own = {"merchant_id": merchant_id, "rule": news.rule.alert}
+    rows = [{**own, "subject": thing.subject, "told_at": now} for thing in news.things if thing.question is None]
+    if news.first:
+        rows.append({**own, "subject": "", "told_at": now})
+    else:
+        which = (_ALERT.c.merchant_id == merchant_id, _ALERT.c.rule == news.rule.alert, _ALERT.c.subject == "")
+        connection.execute(_ALERT.update().where(*which).values(told_at=now))
+    if rows:
+        connection.execute(_ALERT.insert(), rows)
+    questions = [thing.question for thing in news.things if thing.question is not None]
+    for start in range(0, len(questions), _AT_ONCE):
+        some = questions[start : start + _AT_ONCE]
+        connection.execute(QUESTION.update().where(QUESTION.c.id.in_(some)).values(told_at=now))
