@@ -14,14 +14,14 @@ import msgspec
 from msgspec import inspect
 
 from hub.records.document import Document
-from hub.records.events import EVENTS
+from hub.records.events import EVENTS, Alert
 from hub.records.money import Money
 from hub.records.order import Order, Shipment
 from hub.records.schema import ANY, BOOL, NUMBER, TEXT, WHOLE, Kind, Type, choices, list_of, map_of, text
 
 #: canonical records that mappings read or make, by the name that `from:` and `to:` give them
 RECORDS: MappingProxyType[str, type[msgspec.Struct]] = MappingProxyType(
-    {"order": Order, "shipment": Shipment, "invoice": Document, "credit_note": Document, **EVENTS}
+    {"order": Order, "shipment": Shipment, "invoice": Document, "credit_note": Document, "alert": Alert, **EVENTS}
 )
 
 

@@ -28,6 +28,7 @@ from hub.flows.steps import KINDS as STEPS
 from hub.flows.triggers import CORE_EVENTS
 from hub.mapping import MappingErrors, SourceError, load_document, load_mapping
 from hub.workers import scaffold
+from hub.workers.alerts import rules
 from hub.workers.scaffold import TEMPLATES
 from hub.workers.schemas import KINDS, schema
 from hub.workers.testfile import BrokenTest, read_test
@@ -56,6 +57,7 @@ def shipped_files() -> Iterator[tuple[str, Path]]:
         for file in sorted(root.glob("connectors/*/connector.yaml")):
             yield "connector", file
     yield "connections", EXAMPLE / "connections.yaml"
+    yield "alerts", Path(rules.__file__).with_name("default.yaml")
 
 
 @pytest.mark.parametrize("kind", KINDS)
