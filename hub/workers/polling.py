@@ -190,7 +190,11 @@ class Poller:
         except errors.ConnectError as error:
             metrics.failed("poll", error)
             _log.warning(
-                "poll failed", merchant_id=known.merchant_id, connection_id=known.connection_id, record=known.record, exc_info=error
+                "poll failed",
+                merchant_id=known.merchant_id,
+                connection_id=known.connection_id,
+                record=known.record,
+                exc_info=error,
             )
         else:
             return True
