@@ -51,6 +51,11 @@ class PostgresServer:
     def url(self, database: str, role: str = "postgres") -> str:
         return f"postgresql+psycopg://{role}@/{database}?host={self.folder}"
 
+    @property
+    def tools(self) -> Path:
+        """The folder of `pg_dump` and `pg_restore`."""
+        return self._bin
+
     def execute(self, statement: str, database: str = "postgres") -> None:
         """One statement as the superuser, outside a transaction."""
         with psycopg.connect(dbname=database, user="postgres", host=str(self.folder), autocommit=True) as connection:

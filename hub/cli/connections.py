@@ -30,6 +30,8 @@ def list_(home: Home = None, json: Json = False) -> None:
     columns = ["id", "name", "connector", "roles", "mode", "status", "go_live_at", "secrets"]
     print_table(result["items"], columns, empty="None: write connections.yaml and run `hub connections apply`.")
     for item in result["items"]:
+        if item["mode_when_released"]:
+            print(f"{item['name']}: it came out of a backup and waits for `hub outbox release`", file=sys.stderr)
         if item["problem"]:
             print(f"{item['name']}: {item['problem']}", file=sys.stderr)
 
@@ -92,7 +94,10 @@ def mode(
         print_json(result)
     else:
         since = f", posting orders placed since {result['go_live_at']}" if result["go_live_at"] else ""
-        print(f"{result['connection']} is {result['mode']}{since}")
+        waits = (
+            "; it came out of a backup and gets the mode asked for by `hub outbox release`" if result["waits"] else ""
+        )
+        print(f"{result['connection']} is {result['mode']}{since}{waits}")
 
 
 @app.command()

@@ -58,6 +58,7 @@ CALLS = {
     "reload": Call("POST", "/flows/reload", "flows:reload"),
     "inbox": Call("GET", "/inbox", "reports:inbox"),
     "outbox": Call("GET", "/outbox", "reports:outbox"),
+    "outbox-release": Call("POST", "/outbox/release", "release:release"),
     "runs": Call("GET", "/runs", "reports:runs"),
     "questions": Call("GET", "/questions", "questions:listed"),
     "answer": Call("POST", "/questions/{question_id}/answer", "questions:answer"),

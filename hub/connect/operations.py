@@ -117,8 +117,8 @@ def execute(
 
     `first_attempt` is false as soon as an earlier attempt may have arrived: it ended in `Retry(sent=True)` or was found
     unfinished after a crash. `age_s`: seconds since the first attempt, for keys that the vendor forgets.
-    With the ladder `none` the caller calls again only after a `Retry` (nothing was sent) or when a person said so: what
-    was found unfinished after a crash is for a person. An error of a connector's code is raised as it is: like a crash.
+    What may have been sent and has the ladder `none` is not sent: it is for a person, who may say that the next attempt is a
+    first one. An error of a connector's code is raised as it is: like a crash.
     """
     spec = link.operation(operation)
     if not link.connected:
@@ -128,13 +128,16 @@ def execute(
     ladder = ladder_of(link, operation)
     if spec.read:
         return _attempt(link, call, "none")
+    if ladder == "none" and not first_attempt:
+        return Uncertain("it may have been sent already, and nothing here shows whether it was")
     forgotten = (
         ladder == "native_key" and not first_attempt and spec.key is not None and spec.key.remembers is not None
         and age_s is not None and age_s >= spec.key.remembers
     )  # fmt: skip
     if forgotten and spec.find is None:
         return Uncertain("an earlier attempt may have arrived, and the system no longer remembers its key")
-    if spec.find and (spec.find.always or forgotten or (ladder == "find_first" and not first_attempt)):
+    # a key that is remembered would do; a look also tells apart what took the key before, see `_ours`
+    if spec.find and (spec.find.always or not first_attempt):
         looked = _look(link, call)
         if looked is not None:
             return looked
@@ -193,7 +196,7 @@ def _look(link: Link, call: Call, *, refused: Refused | None = None) -> Outcome 
 
 def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
     try:
-        return _send(link, call)
+        return _ours(link, call, _send(link, call))
     except NotSent as error:
         return Retry(None, str(error))
     except Throttled as error:
@@ -217,6 +220,26 @@ def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
             return Uncertain(str(error))
         settle = call.spec.find.settle if call.spec.find and ladder == "find_first" else 0
         return Retry(float(settle) or None, str(error), sent=True)
+
+
+def _ours(link: Link, call: Call, done: Confirmed) -> Outcome:
+    """Whether what a repeated key was answered with is what we sent. A hub out of a backup may give a number, and the key
+    made of it, to another document than the hub before."""
+    find, path = call.spec.find, call.spec.answer.id
+    if call.first_attempt or find is None or path is None or not f".{path}".endswith(f".{find.id}"):
+        return done
+    place = path[: -len(find.id)].rstrip(".")
+    record = pick(done.answer, place) if place else done.answer
+    scope = _scope(link, call)
+    for name, text in find.where.items():
+        there = pick(record, name)
+        if there is not None and str(there) != fill(text, scope):
+            return Rejected(
+                f"its key was taken before by another record there ({done.external_id}), which has another {name}: nothing "
+                "was sent",
+                {name: there},
+            )
+    return done
 
 
 def _send(link: Link, call: Call) -> Confirmed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,9 @@ _LOCK = 0x687562
 _ROWS = 1_048_576
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Migrates a database up to a revision, in one transaction. On PostgreSQL `url` is the role that owns the tables."""
+def upgrade(url: str, revision: str = "head", *, check: Callable[[Connection], None] | None = None) -> None:
+    """Migrates a database up to a revision, in one transaction: all of it, or nothing when it fails or `check`, which looks
+    at what came of it, raises. On PostgreSQL `url` is the role that owns the tables."""
     from alembic import command
 
     with _owner(url) as connection:
@@ -36,6 +37,8 @@ def upgrade(url: str, revision: str = "head") -> None:
             _tell_planner(connection)
         else:
             _tell_sqlite(connection)
+        if check is not None:
+            check(connection)
 
 
 def current(url: str) -> str | None:
@@ -54,6 +57,13 @@ def head() -> str:
     if revision is None:
         raise RuntimeError(f"no migrations in {_FOLDER}")
     return revision
+
+
+def revisions() -> list[str]:
+    """All revisions that this release knows."""
+    from alembic.script import ScriptDirectory
+
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 def grant(admin_url: str, app_role: str) -> None:

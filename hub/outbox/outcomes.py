@@ -24,7 +24,7 @@ from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.outbox import bodies, effects, stock_levels
 from hub.outbox.announce import Listeners, announce
 from hub.outbox.claim import Sending
-from hub.outbox.plan import DELIVERY, release_waiting
+from hub.outbox.plan import DELIVERY, UNCERTAIN_ANSWERS, release_waiting
 from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
@@ -286,9 +286,7 @@ def _park(
 ) -> None:
     _set(connection, sending, state=state, reason=reason, finished_at=now)
     _resolve(plan, sending)
-    answers = [{"answer": "resend", "text": "Send it again"}, {"answer": "drop", "text": "Do not send it"}]
-    if state == DeliveryState.UNCERTAIN:
-        answers.insert(0, {"answer": "confirmed", "needs": "external_id", "text": "It is there: give its id"})
+    uncertain = state == DeliveryState.UNCERTAIN
     raise_question(
         plan,
         kind=f"delivery.{state}",
@@ -296,7 +294,7 @@ def _park(
         reason=f"{sending.operation} {sending.key}: {reason}",
         details={"operation": sending.operation, "key": sending.key, "answer": detail},
         delivery_id=sending.id,
-        answers=answers,
+        answers=UNCERTAIN_ANSWERS if uncertain else UNCERTAIN_ANSWERS[1:],  # what was refused is not there
     )
 
 

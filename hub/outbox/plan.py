@@ -13,7 +13,8 @@ from hub.connect.tables import Binding
 from hub.core.plan import Plan, Row, Source
 from hub.core.reading import among, one_of, rows_in
 from hub.db.inserts import insert_rows
-from hub.outbox import bodies
+from hub.inbox.questions import raise_question
+from hub.outbox import bodies, restored
 from hub.outbox.tables import Delivery, DeliveryReference, DeliveryState
 
 DELIVERY = Delivery.__table__  # type: ignore[attr-defined]
@@ -104,6 +105,12 @@ DELIVERIES = Source("delivery", _load_deliveries)
 BINDINGS = Source("binding", _load_bindings)
 
 
+#: what a person may say of a delivery of which nobody knows whether it arrived
+UNCERTAIN_ANSWERS = (
+    {"answer": "confirmed", "needs": "external_id", "text": "It is there: give its id"},
+    {"answer": "resend", "text": "Send it again"},
+    {"answer": "drop", "text": "Do not send it"},
+)
 #: state deliveries that a change was merged into: the row to insert should they be sent before the plan is written
 MERGED = Source("merged_delivery", lambda _connection, _merchant_id, _keys: {})
 #: states of a delivery whose content is not fixed yet
@@ -172,17 +179,43 @@ def plan_delivery(
     }
     if patience is not None:
         row |= {"retry_attempts": patience.attempts, "retry_within_us": patience.within_us}
+    before = restored.sent_before(plan, target.connection_id, target.ladder, event_seq)
+    row |= before
     if merges and known is not None:
         plan.put(MERGED, known["id"], row)
         return int(known["id"])
     plan.insert(DELIVERY, row)
     plan.put(DELIVERIES, where, row)
+    if before and not target.is_state and target.mode != "observe":
+        _ask_if_unknowable(plan, row, body)
     for kind, ref_key in missing:
         plan.insert(
             REFERENCE,
             {"connection_id": target.connection_id, "delivery_id": row["id"], "kind": kind, "key": ref_key},
         )
     return int(row["id"])
+
+
+def _ask_if_unknowable(plan: Plan, row: Row, body: Any) -> None:
+    """A delivery of a restored hub that nothing there can be compared with is for a person."""
+    # what is looked up first is looked up by its content, whatever our key is
+    key = "" if row["ladder"] == "find_first" else row["key"]
+    if not restored.names_new_id(plan, row["connection_id"], key, body):
+        return
+    reason = (
+        "the hub that the backup was made of may have sent it under another id of ours, by which it cannot be found"
+    )
+    plan.update(DELIVERY, row, state=DeliveryState.UNCERTAIN.value, reason=reason, finished_at=plan.now)
+    raise_question(
+        plan,
+        kind="delivery.uncertain",
+        subject=f"delivery:{row['id']}",
+        reason=f"{row['operation']} {row['key']}: {reason}",
+        details={"operation": row["operation"], "key": row["key"], "answer": None},
+        delivery_id=row["id"],
+        event_seq=row["event_seq"],
+        answers=UNCERTAIN_ANSWERS,
+    )
 
 
 def _plan_references(

@@ -1,4 +1,4 @@
-"""Tables of the outbox: deliveries, what they wait for, and the log of confirmed effects."""
+"""Tables of the outbox: deliveries, what they wait for, the log of confirmed effects, connections out of a backup."""
 
 from enum import StrEnum
 
@@ -136,3 +136,24 @@ class EffectHead(SQLModel, table=True):
     merchant_id: int = bigint()
     seq: int = bigint()
     hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+
+
+class Restored(SQLModel, table=True):
+    """A connection that came out of a backup. The hub that was lost may have sent on it after the backup was made, of which
+    nothing is known here: it is paused until a person releases it."""
+
+    __tablename__ = "restored"
+    __table_args__ = (CheckConstraint("mode IN ('observe', 'paused', 'live')", name="restored_mode"),)
+    connection_id: int = id_column()
+    merchant_id: int = bigint()
+    #: the mode that it had, and has again once it is released
+    mode: str
+    #: when the backup was made, UTC microseconds
+    backed_up_at: int = bigint()
+    restored_at: int = bigint()
+    #: ids of before the restore are below, those given since are not
+    first_id: int = bigint()
+    #: null: it waits for a person
+    released_at: int | None = bigint(nullable=True)
+    #: the last event that was in when it was released: what follows from it or an earlier one may have been sent before
+    last_seq: int | None = bigint(nullable=True)

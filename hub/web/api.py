@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.connect import payload
 from hub.connect.errors import Unreadable
-from hub.web import api_proof
+from hub.web import api_proof, api_restored
 from hub.web.site import Site
 from hub.workers.admin import bookkeeping, connections, events, flows, questions, reports, rollout, verify
 from hub.workers.admin.errors import AdminError
@@ -108,6 +108,7 @@ def router(site: Site) -> APIRouter:
     _connections(routes, site)
     _flows(routes, site)
     api_proof.add(routes, site)
+    api_restored.add(routes, site)
 
     @routes.post("/events/{name}", openapi_extra=_exact(EventsBody))
     def trigger(name: Name, raw: Annotated[bytes, Depends(_raw)]) -> dict[str, Any]:

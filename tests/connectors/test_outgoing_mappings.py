@@ -106,6 +106,7 @@ def document(kind: str, number: str, lines: list[dict[str, Any]], **party: Any) 
         "number": number,
         "order_id": 7,
         "order_name": "#1001",
+        "connection_id": 3,
         "effective_date": "2026-11-24",
         "currency": "EUR",
         "party": {
@@ -174,13 +175,13 @@ def test_a_payment_settles_the_invoice_of_a_guest_and_of_a_customer(link: Link, 
 
     state = books.state.dump()
     assert [each["Balance"] for each in state["invoice"]] == [0, 0]
-    assert sorted(each["DisplayName"] for each in state["customer"]) == ["Clients web #13", "Zoé  O'Hara #12"]
+    assert sorted(each["DisplayName"] for each in state["customer"]) == ["Clients web #3", "Zoé  O'Hara #99"]
 
 
 def test_two_customers_of_one_name_stay_two(link: Link, books: Running) -> None:
     bound: dict[tuple[str, str], str] = {}
     for number, identity in (("F2026-000001", 12), ("F2026-000002", 13)):
-        record = document("invoice", number, LINES["an export"], id=identity)
+        record = document("invoice", number, LINES["an export"], id=identity, external_id=str(identity))
         deliver(link, "invoice.create", mapped("quickbooks/invoice", record), number, bound)
 
     assert len(books.state.dump()["customer"]) == 2

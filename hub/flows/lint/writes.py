@@ -31,7 +31,7 @@ _DAY_US = 86_400_000_000
     "may be null (`lookup` and `first` find nothing, a branch of `a if c else b`, a nullable field alone).",
     place="the expression of `key`; for a clock or a random part and for null, the part of the expression that is",
     why="With the same key only the first record is ever sent; with another key at each run a retry sends the invoice twice.",
-    mend="Make the key of what identifies the thing that is written: `invoice.number`, `'payment:' + text(payment.id)`.",
+    mend="Make the key of what identifies the thing outside the hub too: `invoice.number`, `'payment:' + payment.external_id`.",
     example="""\
 flow: example
 on: {event: invoice.issued}

@@ -245,8 +245,8 @@ def resend(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
     row = _delivery(hub, question)
     values: dict[str, Any] = {"attempts": 0, "next_attempt_at": 0, "finished_at": None, "reason": None}
     if row["state"] == DeliveryState.REJECTED:
-        values |= {"frozen_body": None, "maybe_sent": False, "first_sent_at": None}
-    elif row["ladder"] != "find_first":
+        values |= {"frozen_body": None}
+    if hub.links.open(row["connection_id"]).operation(row["operation"]).find is None:
         values |= {"maybe_sent": False, "first_sent_at": None}
     _set_delivery(
         changing,

@@ -22,6 +22,7 @@ from hub.core.stock.items import ITEM_BY_SKU
 from hub.core.stock.tables import ITEM
 from hub.db.types import instant_text, instant_us
 from hub.inbox.questions import resolve_question
+from hub.outbox import restored
 from hub.workers.admin.connections_file import apply
 from hub.workers.admin.core import change
 from hub.workers.admin.errors import AdminError, NotThere
@@ -49,7 +50,9 @@ def listed(hub: Hub, *, merchant_id: int = 1) -> dict[str, Any]:
             .order_by(_ROLE.c.role)
         ):
             roles.setdefault(row.connection_id, []).append(row.role)
-    return {"items": [_shown(hub, row, roles.get(row["id"], [])) for row in found]}
+        waiting = {row.connection_id: row.mode for row in restored.waiting(connection, merchant_id)}
+    shown = [_shown(hub, row, roles.get(row["id"], [])) for row in found]
+    return {"items": [{**each, "mode_when_released": waiting.get(int(each["id"]))} for each in shown]}
 
 
 def _shown(hub: Hub, row: Mapping[str, Any], roles: list[str]) -> dict[str, Any]:
@@ -122,20 +125,27 @@ def set_secrets(hub: Hub, name: str, secrets: Mapping[str, str], *, merchant_id:
 
 def set_mode(hub: Hub, name: str, mode: Mode, *, go_live_at: str | None = None, merchant_id: int = 1) -> dict[str, Any]:
     """Observes, pauses or goes live. A connection that goes live for the first time does so from `go_live_at`, or now:
-    orders placed before are read and never posted. Deliveries that were only observed are never sent."""
+    orders placed before are read and never posted. Deliveries that were only observed are never sent. One that came out of a
+    backup stays paused instead of live until it is released (`waits`)."""
     found = link(hub, name, merchant_id=merchant_id)
-    values: dict[str, Any] = {"mode": mode, "updated_at": hub.clock()}
+    values: dict[str, Any] = {"updated_at": hub.clock()}
     if go_live_at is not None:
         values["go_live_at"] = _instant(go_live_at)
     elif mode == "live" and found.go_live_at is None:
         values["go_live_at"] = hub.clock()
     with hub.database.write() as connection:
+        values["mode"] = restored.mode_now(connection, found.id, mode)
         connection.execute(CONNECTION.update().where(CONNECTION.c.id == found.id).values(values))
     hub.links.forget(found.id)
     hub.reload()
     hub.wake(Part.OUTBOX)
     shown = values.get("go_live_at", found.go_live_at)
-    return {"connection": found.name, "mode": mode, "go_live_at": instant_text(shown) if shown is not None else None}
+    return {
+        "connection": found.name,
+        "mode": values["mode"],
+        "waits": values["mode"] != mode,
+        "go_live_at": instant_text(shown) if shown is not None else None,
+    }
 
 
 def setup(hub: Hub, name: str, callback_url: str, *, merchant_id: int = 1) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from hub.connect.tables import RoleBinding
 from hub.db.tables import Merchant
 from hub.db.types import instant_us
 from hub.mapping import Document, Problem, SourceError, load_document
+from hub.outbox import restored
 from hub.workers.admin.errors import AdminError
 from hub.workers.hub import Hub
 
@@ -270,6 +271,8 @@ def _store(
         if one.go_live_at is not None:
             values["go_live_at"] = one.go_live_at
         if before is not None:
+            if one.mode is not None:
+                values["mode"] = restored.mode_now(connection, before["id"], one.mode)
             values = {column: value for column, value in values.items() if before[column] != value}
             if values:
                 statement = _CONNECTION.update().where(_CONNECTION.c.id == before["id"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from hub.connect.registry import Registry
 from hub.connect.vault import ENVIRONMENT, Vault, create_secret_key, load_root_keys
@@ -33,7 +35,8 @@ LANES = 64
 def init(
     settings: Settings, *, name: str = "My shop", currency: str = "EUR", zone: str = "Europe/Paris"
 ) -> dict[str, Any]:
-    """Makes what is missing of a hub and says what it made; run again it changes nothing. Raises: AdminError."""
+    """Makes what is missing of a hub and says what it made; run again it changes nothing. A database of an earlier release
+    is for `upgrade`. Raises: AdminError."""
     _check(currency, zone)
     made: list[str] = []
     home = settings.home
@@ -42,8 +45,11 @@ def init(
         made.append(f"folder {home}")
     if not os.environ.get(ENVIRONMENT, "").strip() and not (home / "secret.key").exists():
         made.append(f"key {create_secret_key(home)}")
+    before = migrations.current(settings.database_admin_url or settings.url)
+    if before not in (None, migrations.head()):
+        raise AdminError(_outdated(before))
     result = migrate(settings)
-    if result["before"] is None:
+    if before is None:
         made.append("database")
         if not settings.database_url:
             (home / "hub.sqlite").chmod(0o600)
@@ -58,12 +64,12 @@ def init(
     }
 
 
-def migrate(settings: Settings) -> dict[str, Any]:
-    """Brings the database to the schema of this release. On PostgreSQL the role of `HUB_DATABASE_ADMIN_URL` does it, and
-    that of `HUB_DATABASE_URL` gets its rights. Raises: AdminError."""
+def migrate(settings: Settings, check: Callable[[Connection], None] | None = None) -> dict[str, Any]:
+    """Brings the database to the schema of this release, in one transaction in which `check` may refuse it. On PostgreSQL
+    the role of `HUB_DATABASE_ADMIN_URL` does it, and that of `HUB_DATABASE_URL` gets its rights. Raises: AdminError."""
     owner = settings.database_admin_url or settings.url
     before = migrations.current(owner)
-    migrations.upgrade(owner)
+    migrations.upgrade(owner, check=check)
     if settings.database_admin_url and settings.database_url:
         role = sa.make_url(settings.database_url).username
         if not role:
@@ -79,11 +85,23 @@ def migrate(settings: Settings) -> dict[str, Any]:
     }
 
 
+def sqlite_file(settings: Settings) -> Path | None:
+    """The file of a SQLite database; None for any other."""
+    url = sa.make_url(settings.url)
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def there(settings: Settings) -> None:
+    """Refuses a hub that was not made yet; a database that is missing is not made by looking for it. Raises: AdminError."""
+    file = sqlite_file(settings)
+    if file is not None and not file.is_file():
+        place = settings.home.resolve() if not settings.database_url else file
+        raise AdminError(f"there is no hub in {place}: run `hub init`, or set HUB_HOME to where one is")
+
+
 def check_ready(settings: Settings) -> None:
     """Refuses a hub that was not made yet, or whose database has another schema. Raises: AdminError."""
-    home = settings.home
-    if not settings.database_url and not (home / "hub.sqlite").is_file():
-        raise AdminError(f"there is no hub in {home.resolve()}: run `hub init`, or set HUB_HOME to where one is")
+    there(settings)
     database = Database(settings.url)
     try:
         with database.read() as connection:
@@ -93,9 +111,15 @@ def check_ready(settings: Settings) -> None:
     finally:
         database.dispose()
     if found != migrations.head():
-        raise AdminError(
-            f"the database has revision {found}, this release needs {migrations.head()}: stop the hub and run `hub init`"
-        )
+        raise AdminError(_outdated(found))
+
+
+def _outdated(found: str | None) -> str:
+    if found not in migrations.revisions():
+        return f"the database has revision {found}, which is of a later release than this one: run that release"
+    return (
+        f"the database has revision {found}, this release needs {migrations.head()}: stop the hub and run `hub upgrade`"
+    )
 
 
 def bound(settings: Settings, registry: Registry, merchant_id: int = MERCHANT_ID) -> list[ConnectionInfo]:

@@ -377,6 +377,20 @@ CREATE TABLE root_key (
 )
 """,
     """
+CREATE TABLE restored (
+    connection_id INTEGER NOT NULL,
+    merchant_id INTEGER NOT NULL,
+    mode VARCHAR NOT NULL,
+    backed_up_at INTEGER NOT NULL,
+    restored_at INTEGER NOT NULL,
+    first_id INTEGER NOT NULL,
+    released_at INTEGER,
+    last_seq INTEGER,
+    PRIMARY KEY (connection_id),
+    CONSTRAINT restored_mode CHECK (mode IN ('observe', 'paused', 'live'))
+)
+""",
+    """
 CREATE TABLE run (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -1370,6 +1384,20 @@ CREATE TABLE root_key (
     first_used_at BIGINT NOT NULL,
     dropped_at BIGINT,
     PRIMARY KEY (id)
+)
+""",
+    """
+CREATE TABLE restored (
+    connection_id BIGINT NOT NULL,
+    merchant_id BIGINT NOT NULL,
+    mode VARCHAR NOT NULL,
+    backed_up_at BIGINT NOT NULL,
+    restored_at BIGINT NOT NULL,
+    first_id BIGINT NOT NULL,
+    released_at BIGINT,
+    last_seq BIGINT,
+    PRIMARY KEY (connection_id),
+    CONSTRAINT restored_mode CHECK (mode IN ('observe', 'paused', 'live'))
 )
 """,
     """

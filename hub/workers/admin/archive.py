@@ -1,0 +1,161 @@
+"""The file of a backup: a compressed tar with a manifest, which names the hash of everything else, in front."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from hub.workers.admin.errors import AdminError
+
+FORMAT = 1
+DATABASE = "database"
+HOME = "home/"
+_MANIFEST = "manifest.json"
+_PIECE = 1024 * 1024
+_MANIFEST_BYTES = 16 * 1024 * 1024
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a backup."""
+
+    sha256: str
+    bytes: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup holds. Holds no secret."""
+
+    format: int
+    #: version of the hub that made it
+    hub: str
+    #: UTC microseconds: all that was committed before is in it
+    made_at: int
+    engine: Literal["sqlite", "postgresql"]
+    revision: str
+    #: rows by table
+    counts: dict[str, int]
+    #: ids of the root keys that open it; they tell nothing about the keys
+    root_keys: list[str]
+    files: dict[str, Member]
+
+
+def member(file: Path) -> Member:
+    """Hash and size of a file."""
+    with file.open("rb") as source:
+        return Member(hashlib.file_digest(source, "sha256").hexdigest(), file.stat().st_size)
+
+
+def write(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
+    """Writes a backup that only its owner can read, and reads it again. It is there whole or not at all.
+
+    Raises: AdminError when the file exists, cannot be written, or does not hold what it should."""
+    if target.exists():
+        raise AdminError(f"{target} exists already: a backup takes the place of no other")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            with tarfile.open(fileobj=out, mode="w:gz", compresslevel=6) as tar:
+                text = msgspec.json.encode(manifest)
+                tar.addfile(_entry(_MANIFEST, len(text)), io.BytesIO(text))
+                for name, file in files.items():
+                    with file.open("rb") as source:
+                        tar.addfile(_entry(name, manifest.files[name].bytes), source)
+            out.flush()
+            os.fsync(out.fileno())
+        with opened(part) as (_, members):
+            for _ in members:
+                pass
+        os.replace(part, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise AdminError(f"{target} cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def opened(file: Path, into: Path | None = None) -> Iterator[tuple[Manifest, Iterator[str]]]:
+    """The manifest of a backup, and its files: each is checked as the iterator goes on, and written below `into` if given.
+
+    Raises: AdminError when it is no backup, of a format that is not known, or damaged."""
+    try:
+        with tarfile.open(file, mode="r|gz") as tar:
+            manifest = _manifest(file, tar)
+            yield manifest, _members(file, tar, manifest, into)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        raise AdminError(f"{file} cannot be read as a backup: {reason}") from None
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o600
+    return entry
+
+
+def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
+    first = tar.next()
+    if first is None or first.name != _MANIFEST or not first.isreg() or first.size > _MANIFEST_BYTES:
+        raise AdminError(f"{file} is no backup of a hub: it has no manifest in front")
+    source = tar.extractfile(first)
+    assert source is not None
+    try:
+        data: Any = msgspec.json.decode(source.read())
+        if isinstance(data, dict) and data.get("format") != FORMAT:
+            raise AdminError(
+                f"{file} has format {data.get('format')}, this release reads {FORMAT}: use the release it is of"
+            )
+        return msgspec.convert(data, Manifest)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise AdminError(f"{file}: its manifest cannot be used: {error}") from None
+
+
+def _members(file: Path, tar: tarfile.TarFile, manifest: Manifest, into: Path | None) -> Iterator[str]:
+    missing = dict(manifest.files)
+    while (entry := tar.next()) is not None:
+        expected = missing.pop(entry.name, None)
+        # names come from the manifest and stay below the folder; nothing else is ever written
+        if expected is None or not entry.isreg() or not _inside(entry.name):
+            raise AdminError(f"{file} holds {entry.name!r}, which its manifest does not name: it was changed")
+        source = tar.extractfile(entry)
+        assert source is not None
+        digest, size = hashlib.sha256(), 0
+        with contextlib.ExitStack() as stack:
+            out = None if into is None else stack.enter_context(_created(into / entry.name))
+            while piece := source.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+                if out is not None:
+                    out.write(piece)
+        if (digest.hexdigest(), size) != (expected.sha256, expected.bytes):
+            raise AdminError(f"{file}: {entry.name} is not what was backed up: the file is damaged")
+        yield entry.name
+    if missing:
+        raise AdminError(f"{file} is cut off: {', '.join(sorted(missing)[:3])} is missing")
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and (name == DATABASE or name.startswith(HOME))
+
+
+def _created(file: Path) -> Any:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
