@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,6 +89,21 @@ def postgres_admin_url(postgres_server: PostgresServer) -> Iterator[str]:
 def postgres_url(postgres_admin_url: str) -> str:
     """The same database as the application's role, which owns nothing."""
     return postgres_admin_url.replace("//postgres@", f"//{APP_ROLE}@")
+
+
+@pytest.fixture
+def postgres_tools(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pg_dump` and `pg_restore` of the server are on the PATH."""
+    monkeypatch.setenv("PATH", f"{postgres_server.tools}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: PostgresServer) -> Iterator[dict[str, str]]:
+    """A PostgreSQL database without tables, as the settings of a hub name it."""
+    name = f"empty_{next(_numbers)}"
+    postgres_server.execute(f"CREATE DATABASE {name}")
+    yield {"database_url": postgres_server.url(name, APP_ROLE), "database_admin_url": postgres_server.url(name)}
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -200,7 +200,7 @@ def _ask_if_unknowable(plan: Plan, row: Row, body: Any) -> None:
     """A delivery of a restored hub that nothing there can be compared with is for a person."""
     # what is looked up first is looked up by its content, whatever our key is
     key = "" if row["ladder"] == "find_first" else row["key"]
-    if not restored.names_new_id(plan, row["connection_id"], key, body):
+    if not restored.names_new_id(plan, row["connection_id"], row["event_seq"], key, body):
         return
     reason = (
         "the hub that the backup was made of may have sent it under another id of ours, by which it cannot be found"

@@ -65,10 +65,11 @@ def sent_before(plan: Plan, connection_id: int, ladder: str, event_seq: int | No
     return {"maybe_sent": True, "first_sent_at": row["backed_up_at"], "reason": REASON}
 
 
-def names_new_id(plan: Plan, connection_id: int, key: str, body: Any) -> bool:
-    """Whether a delivery that may have been sent before is told apart by an id that the hub of before did not give it."""
+def names_new_id(plan: Plan, connection_id: int, event_seq: int | None, key: str, body: Any) -> bool:
+    """Whether a delivery that follows from an event of before is told apart by an id that the hub of before did not give."""
     row = plan.get(_BY_CONNECTION, connection_id)
-    assert row is not None
+    if row is None or (row["released_at"] is not None and not 0 < (event_seq or 0) <= row["last_seq"]):
+        return False
     sent = bodies.encode(bodies.resolve(body, lambda _kind, _key: "")).decode()
     return any(
         row["first_id"] <= int(found[0]) < row["first_id"] + _NEW_IDS

@@ -8,13 +8,12 @@ import os
 import shutil
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from postgres_server import APP_ROLE, PostgresServer
 
 from hub.connect.vault import VaultError
 from hub.db.engine import Database
@@ -41,12 +40,6 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def tools_on_path(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pg_dump` and `pg_restore` of the server."""
-    monkeypatch.setenv("PATH", f"{postgres_server.tools}{os.pathsep}{os.environ['PATH']}")
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """A hub with two connections and a flow, on each engine."""
@@ -54,7 +47,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         made = Settings(home=home)
     else:
-        request.getfixturevalue("tools_on_path")
+        request.getfixturevalue("postgres_tools")
         owner = request.getfixturevalue("postgres_admin_url")
         made = Settings(home=home, database_url=request.getfixturevalue("postgres_url"), database_admin_url=owner)
     setup.init(made)
@@ -69,24 +62,12 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def new_home(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Settings]:
+def new_home(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """A home with the key and an empty database."""
     home = tmp_path / "new"
     home.mkdir(mode=0o700)
     shutil.copy2(settings.home / "secret.key", home)
-    if not settings.database_url:
-        yield Settings(home=home)
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    server.execute("CREATE DATABASE hub_restored")
-    try:
-        yield Settings(
-            home=home,
-            database_url=server.url("hub_restored", APP_ROLE),
-            database_admin_url=server.url("hub_restored"),
-        )
-    finally:
-        server.execute("DROP DATABASE hub_restored WITH (FORCE)")
+    return Settings(home=home, **(request.getfixturevalue("empty_postgres") if settings.database_url else {}))
 
 
 def _rows(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
