@@ -7,6 +7,8 @@ import redis
 
 #: what a Redis that is away or restarts raises; the hub goes on without
 Unreachable = (redis.ConnectionError, redis.TimeoutError)
+#: these, and what a Redis that is there refuses: a wrong password, a full memory
+Refused = redis.RedisError
 #: seconds; a hub waits no longer for what it can do without
 _TIMEOUT_S = 2.0
 

@@ -84,6 +84,21 @@ def held(home: Path) -> bool:
     return False
 
 
+def is_locked(home: Path) -> bool:
+    """Like `held`, and changes nothing: what a killed hub left stays as it is."""
+    try:
+        handle = os.open(home / "run" / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def announce(home: Path, running: Running) -> None:
     """Writes `run/hub.json`, readable by its owner only."""
     folder = home / "run"
