@@ -1,0 +1,155 @@
+"""Upgrades: a backup, the migration and a check, all of it or nothing, on both engines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hub.db import migrate
+from hub.db.engine import Database
+from hub.workers.admin import archive, setup
+from hub.workers.admin.errors import AdminError
+from hub.workers.admin.running import AlreadyRunning, RunLock
+from hub.workers.admin.upgrade import upgrade
+from hub.workers.settings import Settings
+
+NEXT = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE later (id BIGINT)")
+    op.execute("INSERT INTO setting (key, value) VALUES ('migrated', 'yes')")
+    {more}
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HUB_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    home = tmp_path / "home"
+    if request.param == "sqlite":
+        made = Settings(home=home)
+    else:
+        request.getfixturevalue("postgres_tools")
+        urls = {name: request.getfixturevalue(f"postgres_{name}url") for name in ("", "admin_")}
+        made = Settings(home=home, database_url=urls[""], database_admin_url=urls["admin_"])
+    setup.init(made)
+    return made
+
+
+@pytest.fixture
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes this code a release with one more migration."""
+
+    def make(more: str = "") -> None:
+        folder = tmp_path / "migrations"
+        shutil.copytree(migrate._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "versions" / "0002_later.py").write_text(NEXT.format(more=more))
+        monkeypatch.setattr(migrate, "_FOLDER", folder)
+
+    return make
+
+
+def _state(settings: Settings) -> tuple[Any, bool, int]:
+    """The revision, whether the new table is there, and the number of entries of the chart."""
+    database = Database(settings.url)
+    with database.read() as connection:
+        found = (
+            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one(),
+            sa.inspect(connection).has_table("later"),
+            connection.exec_driver_sql("SELECT count(*) FROM account").scalar_one(),
+        )
+    database.dispose()
+    return found
+
+
+def test_it_backs_up_migrates_and_gives_rights(settings: Settings, next_release: Callable[..., None]) -> None:
+    _, _, accounts = _state(settings)
+    next_release()
+    with pytest.raises(AdminError, match="stop the hub and run `hub upgrade`"):
+        setup.check_ready(settings)
+    with pytest.raises(AdminError, match="stop the hub and run `hub upgrade`"):
+        setup.init(settings)
+
+    result = upgrade(settings)
+
+    assert (result["before"], result["revision"]) == ("0001", "0002")
+    assert _state(settings) == ("0002", True, accounts)
+    setup.check_ready(settings)
+    with archive.opened(Path(result["backup"])) as (manifest, _):
+        assert manifest.revision == "0001"
+    assert Path(result["backup"]).parent.stat().st_mode & 0o777 == 0o700
+    database = Database(settings.url)
+    with database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO later VALUES (1)")
+    database.dispose()
+    assert upgrade(settings)["backup"] is None, "nothing to migrate, nothing to back up"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('op.execute("INSERT INTO nowhere VALUES (1)")', "the migration failed, the database is as before"),
+        ('op.execute("DELETE FROM setting"); op.execute("DELETE FROM location")', "does not add up"),
+    ],
+)
+def test_what_fails_leaves_the_database_as_before(
+    settings: Settings, next_release: Callable[..., None], more: str, said: str
+) -> None:
+    before = _state(settings)
+    next_release(more)
+    with pytest.raises(AdminError, match=said):
+        upgrade(settings)
+    assert _state(settings) == before
+    assert len(list((settings.home / "backups").iterdir())) == 1, "the backup stays"
+
+
+def test_a_hub_that_runs_is_not_upgraded(
+    settings: Settings, next_release: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hub.cli import upgrade as command
+
+    before = _state(settings)
+    next_release()
+    lock = RunLock(settings.home)
+    lock.take()
+    try:
+        if not settings.database_url:
+            with pytest.raises(AlreadyRunning):
+                command.command(home=settings.home)
+    finally:
+        lock.release()
+    if settings.database_url:
+        elsewhere = Database(settings.url)
+        with elsewhere.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            with pytest.raises(AdminError, match="sessions of the role hub_app use the database"):
+                upgrade(settings)
+        elsewhere.dispose()
+    assert _state(settings) == before
+
+
+def test_a_database_of_a_later_release_is_left_alone(settings: Settings) -> None:
+    owner = Database(settings.database_admin_url or settings.url)
+    with owner.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0042'")
+    owner.dispose()
+    with pytest.raises(AdminError, match="0042, which is of a later release"):
+        upgrade(settings)
+    with pytest.raises(AdminError, match="0042, which is of a later release"):
+        setup.check_ready(settings)
