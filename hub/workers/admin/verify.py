@@ -33,4 +33,5 @@ def faults_in(connection: Connection, vault: Vault, merchant_id: int) -> list[di
         *verify_sales(connection, merchant_id),
     ]
     effects = prove_effects(connection, merchant_id, key)
-    return [{"check": fault.check, "place": fault.place, "message": fault.message} for fault in (*found, *effects.faults)]
+    faults = [{"check": fault.check, "place": fault.place, "message": fault.message} for fault in found]
+    return faults + [{"check": each.check, "place": each.place, "message": each.message} for each in effects.faults]
