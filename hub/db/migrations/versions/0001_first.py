@@ -369,14 +369,6 @@ CREATE TABLE question (
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
     "CREATE INDEX question_untold ON question (merchant_id, created_at, id) WHERE state = 'open' AND told_at IS NULL",
     """
-CREATE TABLE root_key (
-    id VARCHAR NOT NULL,
-    first_used_at INTEGER NOT NULL,
-    dropped_at INTEGER,
-    PRIMARY KEY (id)
-)
-""",
-    """
 CREATE TABLE restored (
     connection_id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -388,6 +380,14 @@ CREATE TABLE restored (
     last_seq INTEGER,
     PRIMARY KEY (connection_id),
     CONSTRAINT restored_mode CHECK (mode IN ('observe', 'paused', 'live'))
+)
+""",
+    """
+CREATE TABLE root_key (
+    id VARCHAR NOT NULL,
+    first_used_at INTEGER NOT NULL,
+    dropped_at INTEGER,
+    PRIMARY KEY (id)
 )
 """,
     """
@@ -1379,14 +1379,6 @@ CREATE TABLE question (
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
     "CREATE INDEX question_untold ON question (merchant_id, created_at, id) WHERE state = 'open' AND told_at IS NULL",
     """
-CREATE TABLE root_key (
-    id VARCHAR NOT NULL,
-    first_used_at BIGINT NOT NULL,
-    dropped_at BIGINT,
-    PRIMARY KEY (id)
-)
-""",
-    """
 CREATE TABLE restored (
     connection_id BIGINT NOT NULL,
     merchant_id BIGINT NOT NULL,
@@ -1398,6 +1390,14 @@ CREATE TABLE restored (
     last_seq BIGINT,
     PRIMARY KEY (connection_id),
     CONSTRAINT restored_mode CHECK (mode IN ('observe', 'paused', 'live'))
+)
+""",
+    """
+CREATE TABLE root_key (
+    id VARCHAR NOT NULL,
+    first_used_at BIGINT NOT NULL,
+    dropped_at BIGINT,
+    PRIMARY KEY (id)
 )
 """,
     """
