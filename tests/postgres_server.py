@@ -54,7 +54,7 @@ class PostgresServer:
     @property
     def tools(self) -> Path:
         """The folder of `pg_dump` and `pg_restore`."""
-        return self._bin
+        return self.binaries
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """One statement as the superuser, outside a transaction."""

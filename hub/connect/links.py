@@ -31,6 +31,7 @@ _ROW = (
 #: seconds for which a link is used without asking whether its row changed. Where another process stored new tokens in
 #: them and the vendor ended the old ones, one request is answered 401, the row is read and the request done again.
 _FRESH_S = 2.0
+_FORGOTTEN = float("-inf")
 
 
 class UnknownConnection(ConnectError):
@@ -178,7 +179,8 @@ class Links:
             known = self._links.get(connection_id)
             if known is not None and known[0].connector.name == row["connector"]:
                 link = known[0]
-                if link.updated_at <= row["updated_at"]:
+                # a row read before the link stored something itself is not taken for news; one that was asked for is
+                if known[1] == _FORGOTTEN or link.updated_at <= row["updated_at"]:
                     link._load(row)
             else:
                 link = Link(self, row, self.registry.get(row["connector"]))
@@ -190,7 +192,7 @@ class Links:
         with self._lock:
             known = self._links.get(connection_id)
             if known is not None:
-                self._links[connection_id] = (known[0], float("-inf"))
+                self._links[connection_id] = (known[0], _FORGOTTEN)
 
     def close(self) -> None:
         self.renewals.store_again()

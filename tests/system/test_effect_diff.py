@@ -279,5 +279,5 @@ def test_a_candidate_that_does_not_load_is_refused_with_its_place(past: Past, tm
     found = run("--from-inbox", "--home", past.home, "--flows", folder)
 
     assert found.exit_code == 2
-    assert "mappings/quickbooks/invoice.yaml:35:15: " in found.output
+    assert "mappings/quickbooks/invoice.yaml:37:15: " in found.output
     assert "unknown-function: there is no function amuont" in found.output
