@@ -186,7 +186,10 @@ class Stage:
                 if answer.status_code < 400:
                     return answer.json()
                 failed = f"{method} {path}: {answer.status_code} {answer.text[:400]}"
-                if answer.status_code not in (401, 503):  # a hub that starts, whose token may have ended with the one before
+                if answer.status_code not in (
+                    401,
+                    503,
+                ):  # a hub that starts, whose token may have ended with the one before
                     raise DemoFailed(failed)
             if time.monotonic() >= until:
                 raise DemoFailed(failed)
