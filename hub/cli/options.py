@@ -17,6 +17,7 @@ Home = Annotated[
     typer.Option("--home", envvar="HUB_HOME", help="Folder of the hub.", show_default="this one, or hub-home in it"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Bind = Annotated[str | None, typer.Option(envvar="HUB_BIND", help="host:port; port 0 takes a free one.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many at most.")]
 Before = Annotated[int | None, typer.Option("--before", help="Those before this number: the next page.")]
 

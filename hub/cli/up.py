@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
-
-from hub.cli.options import Home, settings_of
+from hub.cli.options import Bind, Home, settings_of
 
 
 def command(
     home: Home = None,
-    bind: Annotated[str | None, typer.Option(envvar="HUB_BIND", help="host:port; port 0 takes a free one.")] = None,
+    bind: Bind = None,
 ) -> None:
     """Run the hub until it is told to stop: webhooks, workers, API and console in one process."""
     from hub.cli import logs

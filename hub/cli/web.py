@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from hub.cli.options import Home, settings_of
+from hub.cli.options import Bind, Home, settings_of
 
 
 def command(
     home: Home = None,
-    bind: Annotated[str | None, typer.Option(envvar="HUB_BIND", help="host:port; port 0 takes a free one.")] = None,
+    bind: Bind = None,
 ) -> None:
     """Answer webhooks, OAuth callbacks, the API and the console; `hub worker` does the work. On PostgreSQL only."""
     from hub.cli import logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -54,11 +55,9 @@ class EndToEnd:
             if there is not None and there.pid == self.hub.pid:
                 self.url = there.url
                 self.client.headers["authorization"] = f"Bearer {there.token}"
-                try:
+                with contextlib.suppress(httpx.TransportError):
                     if self.client.get(f"{self.url}/healthz").status_code == 200:
                         return time.perf_counter() - began
-                except httpx.TransportError:
-                    pass
             time.sleep(0.01)
         raise RuntimeError("the hub did not start")
 

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -71,9 +71,8 @@ def write(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
                         tar.addfile(_entry(name, manifest.files[name].bytes), source)
             out.flush()
             os.fsync(out.fileno())
-        with opened(part) as (_, members):
-            for _ in members:
-                pass
+        with opened(part) as (_, read):
+            read(None)
         os.replace(part, target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -83,14 +82,14 @@ def write(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
 
 
 @contextlib.contextmanager
-def opened(file: Path, into: Path | None = None) -> Iterator[tuple[Manifest, Iterator[str]]]:
-    """The manifest of a backup, and its files: each is checked as the iterator goes on, and written below `into` if given.
+def opened(file: Path) -> Iterator[tuple[Manifest, Callable[[Path | None], None]]]:
+    """The manifest of a backup, and what reads the rest: each file is checked, and written below a folder if one is given.
 
     Raises: AdminError when it is no backup, of a format that is not known, or damaged."""
     try:
         with tarfile.open(file, mode="r|gz") as tar:
             manifest = _manifest(file, tar)
-            yield manifest, _members(file, tar, manifest, into)
+            yield manifest, lambda into: _read(file, tar, manifest, into)
     except (tarfile.TarError, EOFError, OSError) as error:
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise AdminError(f"{file} cannot be read as a backup: {reason}") from None
@@ -119,7 +118,7 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
         raise AdminError(f"{file}: its manifest cannot be used: {error}") from None
 
 
-def _members(file: Path, tar: tarfile.TarFile, manifest: Manifest, into: Path | None) -> Iterator[str]:
+def _read(file: Path, tar: tarfile.TarFile, manifest: Manifest, into: Path | None) -> None:
     missing = dict(manifest.files)
     while (entry := tar.next()) is not None:
         expected = missing.pop(entry.name, None)
@@ -138,7 +137,6 @@ def _members(file: Path, tar: tarfile.TarFile, manifest: Manifest, into: Path | 
                     out.write(piece)
         if (digest.hexdigest(), size) != (expected.sha256, expected.bytes):
             raise AdminError(f"{file}: {entry.name} is not what was backed up: the file is damaged")
-        yield entry.name
     if missing:
         raise AdminError(f"{file} is cut off: {', '.join(sorted(missing)[:3])} is missing")
 

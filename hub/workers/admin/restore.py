@@ -40,10 +40,9 @@ def restore(settings: Settings, file: Path) -> dict[str, Any]:
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{home.name}.", dir=home.parent) as folder:
         staging = Path(folder)
-        with archive.opened(file, staging) as (manifest, members):
+        with archive.opened(file) as (manifest, read):
             roots = _fits(manifest, settings)
-            for _ in members:
-                pass
+            read(staging)
         (staging / "home").mkdir(mode=0o700, exist_ok=True)
         result = _fill(settings, staging, manifest, roots)
         _move(staging / "home", home)

@@ -159,6 +159,14 @@ def _drift_of_systems(patient: Patient) -> dict[str, float]:
     return found
 
 
+def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)  # one of another user is there, and may not be asked
+    return False
+
+
 def process(patient: Patient) -> Iterator[Finding]:
     """Whether a hub runs here, and what one that was killed left behind."""
     folder = patient.settings.home
@@ -175,16 +183,12 @@ def process(patient: Patient) -> Iterator[Finding]:
     if said is None:
         yield ok("a command works with this home now")
         return
-    try:
-        os.kill(said.pid, 0)
-    except ProcessLookupError:
+    if _gone(said.pid):
         yield fault(
             f"the lock is held, and process {said.pid} of the hub is gone: a process that it started is left",
             f"end what holds it: fuser {folder.absolute() / 'run' / 'lock'}",
         )
         return
-    except PermissionError:
-        pass  # it is there, of another user
     try:
         answer = httpx.get(f"{said.url}/healthz", timeout=_TIMEOUT_S, trust_env=False)
     except httpx.HTTPError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,3 +151,25 @@ roles: {{shop: shop, books: books}}
     ids = {item["name"]: int(item["id"]) for item in connections.listed(hub)["items"]}
     yield Desk(hub, home, ids)
     hub.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the caller's hub."""
+    for name in [name for name in os.environ if name.startswith("HUB_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_hub(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A hub that was just made, on each engine, with PostgreSQL's own tools on the path."""
+    made = Settings(home=tmp_path / "home")
+    if request.param == "postgres":
+        request.getfixturevalue("postgres_tools")
+        made = Settings(
+            home=tmp_path / "home",
+            database_url=request.getfixturevalue("postgres_url"),
+            database_admin_url=request.getfixturevalue("postgres_admin_url"),
+        )
+    setup.init(made)
+    return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import shutil
 import tarfile
 import threading
@@ -34,23 +33,10 @@ roles: {shop: shop, books: books}
 """
 
 
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("HUB_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+@pytest.fixture
+def settings(new_hub: Settings) -> Settings:
     """A hub with two connections and a flow, on each engine."""
-    home = tmp_path / "home"
-    if request.param == "sqlite":
-        made = Settings(home=home)
-    else:
-        request.getfixturevalue("postgres_tools")
-        owner = request.getfixturevalue("postgres_admin_url")
-        made = Settings(home=home, database_url=request.getfixturevalue("postgres_url"), database_admin_url=owner)
-    setup.init(made)
+    made, home = new_hub, new_hub.home
     (home / "flows").mkdir()
     (home / "flows" / "mine.yaml").write_text("flow: mine\non: {event: invoice.issued}\nsteps: [{stop: not yet}]\n")
     (home / "connections.yaml").write_text(CONNECTIONS)

@@ -41,12 +41,6 @@ roles: {shop: shop, mail: mail}
 """
 
 
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("HUB_")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A hub on SQLite with two connections."""

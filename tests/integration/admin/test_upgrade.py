@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -33,23 +32,9 @@ def upgrade() -> None:
 """
 
 
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("HUB_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    home = tmp_path / "home"
-    if request.param == "sqlite":
-        made = Settings(home=home)
-    else:
-        request.getfixturevalue("postgres_tools")
-        urls = {name: request.getfixturevalue(f"postgres_{name}url") for name in ("", "admin_")}
-        made = Settings(home=home, database_url=urls[""], database_admin_url=urls["admin_"])
-    setup.init(made)
-    return made
+@pytest.fixture
+def settings(new_hub: Settings) -> Settings:
+    return new_hub
 
 
 @pytest.fixture
