@@ -86,7 +86,13 @@ class Database:
             poolclass=QueuePool,
             pool_size=16,
             max_overflow=16,
-            connect_args={"check_same_thread": False, "timeout": _WAIT_MS / 1000, "isolation_level": None},
+            connect_args={
+                "check_same_thread": False,
+                "timeout": _WAIT_MS / 1000,
+                "isolation_level": None,
+                # a list of keys makes a statement for each length: by default 128 are kept, and the others prepared anew
+                "cached_statements": 1_000,
+            },
         )
 
         @event.listens_for(engine, "connect")
