@@ -75,9 +75,9 @@ def take(
     return taken.rowcount == 1
 
 
-def keep(connection: Connection, place: Place, *, owner: str, until: int) -> bool:
-    """Keeps a turn that takes long. Returns whether it is still ours."""
-    return connection.execute(_KEEP, {**_key(place), "_owner": owner, "_until": until}).rowcount == 1
+def keep(connection: Connection, place: Place, *, owner: str, until: int) -> None:
+    """Keeps a turn of ours that takes long."""
+    connection.execute(_KEEP, {**_key(place), "_owner": owner, "_until": until})
 
 
 def give(connection: Connection, place: Place, *, owner: str) -> None:

@@ -59,17 +59,17 @@ def lease(
         connection.execute(_NEW, [{"merchant_id": merchant_id, "lane": lane} for lane in missing])
     taken: dict[int, int] = {}
     half = (until - now) // 2
-    renew, steal = [], list(missing)
+    ours, steal = [], list(missing)
     for lane, row in held.items():
         if row.owner == owner and row.until > now:
             taken[lane] = row.fence
             if row.until - now < half:
-                renew.append(lane)
+                ours.append(lane)
         elif row.owner is None or row.until <= now:
             steal.append(lane)
     values = {"_merchant": merchant_id, "_owner": owner, "_until": until}
-    if renew:
-        connection.execute(_RENEW, {**values, "_lanes": renew})
+    if ours:
+        connection.execute(_RENEW, {**values, "_lanes": ours})
     if steal:
         taken.update(
             (lane, fence) for lane, fence in connection.execute(_STEAL, {**values, "_lanes": steal, "_now": now})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +64,11 @@ def prove_events(connection: Connection, merchant_id: int, *, most: int) -> Ends
     after, shown = 0, 0
     while rows := connection.execute(_PARKED, {**values, "after": after}).mappings().all():
         after = rows[-1]["seq"]
-        by_event, by_subject = _questions(connection, merchant_id, rows)
+        asked = _questions(connection, merchant_id, rows)
         for row in rows:
-            question = by_event.get(row["seq"]) or by_subject.get(row["ordering_key"])
-            if question is None or not _is_of(question, row):
+            about = (*asked["event", row["seq"]], *asked["key", row["ordering_key"]])
+            question = next((each for each in about if _is_of(each, row)), None)
+            if question is None:
                 message = f"it is parked and no question asks about it: {row['outcome'] or 'no reason is told'}"
                 ends.faults.append(Fault("event.question", f"event {row['seq']}", message))
             elif shown < most:
@@ -75,10 +77,15 @@ def prove_events(connection: Connection, merchant_id: int, *, most: int) -> Ends
     return ends
 
 
-def _questions(connection: Connection, merchant_id: int, rows: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+def _questions(connection: Connection, merchant_id: int, rows: Any) -> dict[Any, list[Any]]:
+    """The open questions about events, by the event that they were asked for and by its key: several may be open."""
     subjects = sorted({row["ordering_key"] for row in rows})
-    found = rows_in(connection, _ASKED, [row["seq"] for row in rows], merchant_id=merchant_id, subjects=subjects)
-    return {each["event_seq"]: each for each in found}, {each["subject"]: each for each in found}
+    found: dict[Any, list[Any]] = defaultdict(list)
+    seqs = [row["seq"] for row in rows]
+    for each in rows_in(connection, _ASKED, seqs, merchant_id=merchant_id, subjects=subjects):
+        found["event", each["event_seq"]].append(each)
+        found["key", each["subject"]].append(each)
+    return found
 
 
 def _is_of(question: Any, row: Any) -> bool:

@@ -208,8 +208,6 @@ class Intake:
                 if len(events) < len(batch):
                     _prove(connection, now_us())
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit is told
-            self.stored_at = None
-            metrics.failed("intake", error)
             if len(batch) > 1 and not isinstance(error, OperationalError):
                 # another process stored one of these keys at the same moment, or one cannot be stored at all
                 for each in batch:
@@ -217,6 +215,8 @@ class Intake:
             elif isinstance(error, IntegrityError) and self._is_seen(batch[0][0]):
                 batch[0][1].set_result(False)
             else:
+                self.stored_at = None
+                metrics.failed("intake", error)
                 for _, future in batch:
                     future.set_exception(error)
         else:

@@ -136,6 +136,7 @@ _EXTERNAL_IDS = sa.select(_BINDING.c.connection_id, _BINDING.c.kind, _BINDING.c.
 )
 
 
+_FORGET = REFERENCE.delete().where(REFERENCE.c.delivery_id == sa.bindparam("_delivery_id"))
 _RENEW = (
     DELIVERY.update()
     .where(
@@ -161,10 +162,11 @@ def due(connection: Connection, connection_id: int, now: int, limit: int) -> lis
 
 @dataclass(frozen=True)
 class Claimed:
-    """What is to be sent, and what cannot be sent as it is (rows with the reason)."""
+    """What is to be sent, what cannot be sent as it is (rows with the reason), and rows of which nothing is to be sent."""
 
     sendings: list[Sending]
     refused: list[tuple[Any, str]]
+    nothing: list[Any]
 
 
 def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, lease_us: int = LEASE_US) -> Claimed:
@@ -186,7 +188,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, 
                 refused.append((row, f"it cannot be sent as it is: {error}"))
                 continue
         if frozen is None:
-            nothing.append(row.id)
+            nothing.append(row)
             continue
         vendor_key = row.frozen_key or vendor_key_of(row, frozen)
         sendings.append(
@@ -226,14 +228,14 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, 
     if nothing:
         connection.execute(
             DELIVERY.update()
-            .where(DELIVERY.c.id.in_(nothing))
+            .where(DELIVERY.c.id.in_([row.id for row in nothing]))
             .values(
                 state=DeliveryState.SUPERSEDED,
                 reason="nothing to send: the number is right, or the shop's own was not adopted yet",
                 finished_at=now,
             )
         )
-    return Claimed(sendings, refused)
+    return Claimed(sendings, refused, nothing)
 
 
 def renew(connection: Connection, sending: Collection[int], *, owner: str, until: int) -> list[int]:
@@ -288,6 +290,7 @@ def _resolved(row: Any, external_ids: Mapping[tuple[int, str, str], str]) -> byt
 
 
 def _wait_for(connection: Connection, row: Any, missing: Sequence[bodies.Reference]) -> None:
+    connection.execute(_FORGET, {"_delivery_id": row.id})  # what it waited for before
     connection.execute(
         REFERENCE.insert(),
         [

@@ -50,14 +50,17 @@ def prove_deliveries(connection: Connection, merchant_id: int, *, most: int) -> 
     """Where the deliveries of a merchant stand; names `most` of those on their way and `most` of the parked ones."""
     values: dict[str, Any] = {"merchant_id": merchant_id}
     ends = Ends({state: int(count) for state, count in connection.execute(_COUNTS, values)})
+    seen = None  # several questions may be open about one
     for row in connection.execute(_OPEN, {**values, "limit": most}):
-        ends.open.append(_named(row, row.asked or row.reason or _WHY[DeliveryState(row.state)]))
+        if row.id != seen:
+            ends.open.append(_named(row, row.asked or row.reason or _WHY[DeliveryState(row.state)]))
+        seen = row.id
     if not any(ends.counts.get(state) for state in (DeliveryState.REJECTED, DeliveryState.UNCERTAIN)):
         return ends
     shown, seen = 0, None
     for row in connection.execute(_PARKED, values):
         if row.id == seen:
-            continue  # several questions are open about it
+            continue
         seen = row.id
         if row.asked is None:
             message = f"{row.operation} {row.key} is {row.state} and no question asks about it: {row.reason}"

@@ -97,6 +97,7 @@ def commit(
                 case operations.Confirmed() if result.spec is not None and result.spec.read:
                     # a look changes nothing over there: no effect, nothing to log
                     _set(connection, sending, state=DeliveryState.SUPERSEDED, reason="as expected", finished_at=now)
+                    _resolve(plan, sending)
                 case operations.Confirmed():
                     confirmed.append(result)
                     _resolve(plan, sending)
@@ -270,6 +271,14 @@ def park_unproven(connection: Connection, ids: Ids, rows: Sequence[Any], now: in
     for row in rows:
         plan = Plan(row.merchant_id, connection, ids, now)
         _park(connection, plan, row, DeliveryState.UNCERTAIN, "the hub stopped while it was being sent", None, now)
+        plan.write(connection, (QUESTION,))
+
+
+def close(connection: Connection, ids: Ids, rows: Sequence[Any], now: int) -> None:
+    """Deliveries of which nothing is to be sent any more: nobody need know of their failures."""
+    for row in rows:
+        plan = Plan(row.merchant_id, connection, ids, now)
+        _resolve(plan, row)
         plan.write(connection, (QUESTION,))
 
 

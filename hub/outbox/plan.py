@@ -188,7 +188,8 @@ def plan_delivery(
     plan.put(DELIVERIES, where, row)
     if before and not target.is_state and target.mode != "observe":
         _ask_if_unknowable(plan, row, body)
-    for kind, ref_key in missing:
+    # what a person is asked about waits for the person
+    for kind, ref_key in missing if row["state"] == DeliveryState.WAITING else ():
         plan.insert(
             REFERENCE,
             {"connection_id": target.connection_id, "delivery_id": row["id"], "kind": kind, "key": ref_key},

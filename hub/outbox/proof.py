@@ -95,14 +95,10 @@ class EffectFault(msgspec.Struct, frozen=True):
         return ", ".join(part for part in parts if part) or "effect log"
 
 
-@dataclass
-class EffectProof:
-    """What was proven: how many effects and confirmed deliveries, the hash at the end, and the faults: the first of each
-    check, and how many there are of all."""
+@dataclass(kw_only=True)
+class Faults:
+    """Faults: the first of each check, and how many there are of all."""
 
-    effects: int = 0
-    confirmed: int = 0
-    hash: bytes = START
     faults: list[EffectFault] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -114,6 +110,15 @@ class EffectProof:
             self.counts[fault.check] = self.counts.get(fault.check, 0) + 1
             if self.counts[fault.check] <= _KEPT:
                 self.faults.append(fault)
+
+
+@dataclass(kw_only=True)
+class EffectProof(Faults):
+    """What was proven: how many effects and confirmed deliveries, the hash at the end, and the faults."""
+
+    effects: int = 0
+    confirmed: int = 0
+    hash: bytes = START
 
 
 def prove_effects(connection: Connection, merchant_id: int, chain_key: ChainKey) -> EffectProof:

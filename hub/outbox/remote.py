@@ -17,12 +17,11 @@ from hub.core.reading import one_of
 from hub.mapping import EvaluationError
 from hub.outbox import bodies, stock_levels
 from hub.outbox.plan import DELIVERY
-from hub.outbox.proof import EffectFault
+from hub.outbox.proof import Faults
 from hub.outbox.tables import DeliveryState, Effect
 
 _EFFECT = Effect.__table__  # type: ignore[attr-defined]
 _PAGE = 1_000
-_KEPT = 200
 _MERCHANT: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
 _OF: dict[str, sa.BindParameter[Any]] = {name: sa.bindparam(name) for name in ("connection_id", "operation")}
 _EFFECTS = (
@@ -74,22 +73,13 @@ class Lists:
     by_key: dict[str, list[There]] = field(default_factory=dict)
 
 
-@dataclass
-class Compared:
-    """What came of a comparison: how many are here and there, how many there are none of ours, and the faults: the first
-    of each check, and how many there are of all."""
+@dataclass(kw_only=True)
+class Compared(Faults):
+    """What came of a comparison: how many are here and there, how many there are none of ours, and the faults."""
 
     here: int = 0
     there: int = 0
     others: int = 0
-    without_body: int = 0
-    faults: list[EffectFault] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, check: str, message: str, seq: int | None = None, delivery_id: int | None = None) -> None:
-        self.counts[check] = self.counts.get(check, 0) + 1
-        if self.counts[check] <= _KEPT:
-            self.faults.append(EffectFault(check, seq, delivery_id, message))
 
 
 @dataclass(frozen=True)
@@ -132,12 +122,10 @@ def compare(connection: Connection, of: Of, proof: Proof, there: Lists, *, since
         if found is None:
             if since <= row.confirmed_at < until:
                 said = "it has no id there" if row.external_id is None else f"there is no {row.external_id}"
-                made.add("remote.missing", f"{of.name}: {of.operation} {row.key}: {said}", row.seq, row.delivery_id)
+                made.add("remote.missing", f"{of.name}: {of.operation} {row.key}: {said}", **_of_row(row))
             continue
         found.known = True
-        if row.frozen_body is None:
-            made.without_body += 1
-        else:
+        if row.frozen_body is not None:
             _values(made, of, proof, found, bodies.decode(bytes(row.frozen_body)), row)
     _unconfirmed(connection, of, proof, there, made)
     for several in there.by_key.values():
@@ -192,7 +180,12 @@ def _values(
             continue
         what = row.key if row is not None else key
         message = f"{of.name}: {of.operation} {what} ({found.id}): {name} is {theirs} there and {ours} here"
-        made.add(f"remote.{name}", message, *((None, None) if row is None else (row.seq, row.delivery_id)))
+        made.add(f"remote.{name}", message, **_of_row(row))
+
+
+def _of_row(row: Any) -> dict[str, int]:
+    """The effect and the delivery of a fault; nothing for what is not a fact."""
+    return {} if row is None else {"seq": row.seq, "delivery_id": row.delivery_id}
 
 
 def _unconfirmed(connection: Connection, of: Of, proof: Proof, there: Lists, made: Compared) -> None:
@@ -208,7 +201,7 @@ def _unconfirmed(connection: Connection, of: Of, proof: Proof, there: Lists, mad
                 message = (
                     f"{of.name}: {of.operation} {row.key} is there as {one.id}, and its delivery is {row.state} here"
                 )
-                made.add("remote.unconfirmed", message, None, row.id)
+                made.add("remote.unconfirmed", message, delivery_id=row.id)
 
 
 def _fits(pattern: str, value: str | None) -> bool:

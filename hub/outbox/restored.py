@@ -142,12 +142,18 @@ def mode_now(connection: Connection, connection_id: int, mode: str) -> str:
 def release(connection: Connection, merchant_id: int, connection_ids: Sequence[int], now: int) -> None:
     """Lets connections have their mode again. What was in until now counts for ever as maybe sent before."""
     last_seq = connection.execute(sa.select(sa.func.max(_INBOX.c.seq)).where(_INBOX.c.merchant_id == merchant_id))
-    connection.execute(
+    released = connection.execute(
         RESTORED.update()
-        .where(RESTORED.c.connection_id.in_(connection_ids), RESTORED.c.released_at.is_(None))
+        .where(
+            RESTORED.c.merchant_id == merchant_id,
+            RESTORED.c.connection_id.in_(connection_ids),
+            RESTORED.c.released_at.is_(None),
+        )
         .values(released_at=now, last_seq=last_seq.scalar_one() or 0)
+        .returning(RESTORED.c.connection_id)
     )
     mode = sa.select(RESTORED.c.mode).where(RESTORED.c.connection_id == _CONNECTION.c.id).scalar_subquery()
     connection.execute(
-        _CONNECTION.update().where(_CONNECTION.c.id.in_(connection_ids)).values(mode=mode, updated_at=now)
+        # of one that was released before, the mode is a person's since
+        _CONNECTION.update().where(_CONNECTION.c.id.in_(released.scalars().all())).values(mode=mode, updated_at=now)
     )

@@ -9,7 +9,7 @@ from hub.db.types import bigint, blob, id_column
 
 
 class DeliveryState(StrEnum):
-    """Life of a delivery: see TRANSITIONS for what may follow what."""
+    """Life of a delivery."""
 
     PLANNED = "planned"
     WAITING = "waiting"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection
 
@@ -30,7 +29,7 @@ from hub.observe.steps import step
 from hub.outbox import claim, outcomes
 from hub.outbox.announce import Listeners
 from hub.outbox.outcomes import Result
-from hub.outbox.plan import DELIVERY, release_waiting
+from hub.outbox.plan import release_waiting
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.outbox")
@@ -42,7 +41,10 @@ class _Flight:
     """A delivery that this process holds, and until when."""
 
     connection_id: int
+    attempt: int
     until: int
+    #: another has taken it over
+    lost: bool = False
 
 
 class Outbox:
@@ -166,20 +168,23 @@ class Outbox:
             self._put_back(results, error)
             raise
         for sending in claimed:
-            self._in_flight[sending.id] = _Flight(sending.connection_id, now + self._lease_us)
+            self._in_flight[sending.id] = _Flight(sending.connection_id, sending.attempts, now + self._lease_us)
             self._pool.submit(self._send, sending)
         return len(results) + len(rows)
 
     def _renew(self, now: int) -> None:
         """Goes on holding what is still being sent, before others take it over."""
-        ending = [flight for flight in list(self._in_flight.values()) if flight.until - now < self._lease_us // 2]
-        if not ending:
+        ours = {delivery_id: flight for delivery_id, flight in self._in_flight.items() if not flight.lost}
+        if all(flight.until - now >= self._lease_us // 2 for flight in ours.values()):
             return
         until = now + self._lease_us
         with self._database.write() as connection:
-            renewed = claim.renew(connection, list(self._in_flight), owner=self._owner, until=until)
-        for delivery_id in renewed:
-            self._in_flight[delivery_id].until = until
+            renewed = set(claim.renew(connection, list(ours), owner=self._owner, until=until))
+        for delivery_id, flight in ours.items():
+            if delivery_id in renewed:
+                flight.until = until
+            else:
+                flight.lost = True
 
     def _put_back(self, results: Sequence[Result], error: Exception) -> None:
         """Nothing was written. What came of the attempts is kept for the next step; what the database refuses even alone
@@ -217,13 +222,14 @@ class Outbox:
         confirming = {r.sending.merchant_id for r in results if isinstance(r.outcome, operations.Confirmed)}
         listeners = {merchant_id: self._listeners(merchant_id) for merchant_id in confirming}
         stale: set[int] = set()
-        claimed = claim.Claimed([], [])
+        claimed = claim.Claimed([], [], [])
         with self._database.write() as connection:
             if results:
                 stale = outcomes.commit(connection, self._database.ids, self._vault, results, now, listeners)
             if rows:
                 claimed = claim.claim(connection, rows, owner=self._owner, now=now, lease_us=self._lease_us)
                 outcomes.park_refused(connection, self._database.ids, claimed.refused, now)
+                outcomes.close(connection, self._database.ids, claimed.nothing, now)
         _measure(results, now)
         for result in results:
             self._in_flight.pop(result.sending.id, None)
@@ -259,7 +265,7 @@ class Outbox:
             return Result(sending, operations.Retry(None, reason), None)
         try:
             age_s = (self._clock() - sending.first_sent_at) / 1_000_000
-            with held(lambda: self._holds(sending.id)):
+            with held(lambda: self._holds(sending)):
                 outcome = operations.execute(
                     link,
                     sending.operation,
@@ -278,11 +284,12 @@ class Outbox:
         step(_log, "attempt ended", outcome=type(outcome).__name__, attempt=sending.attempts + 1, **_ids(sending))
         return Result(sending, outcome, spec, link.connector.name)
 
-    def _holds(self, delivery_id: int) -> bool:
-        """Whether nobody else can have taken a delivery over. A process that was stopped for a while asks it before each
+    def _holds(self, sending: claim.Sending) -> bool:
+        """Whether nothing else can have taken a delivery over, not even another attempt of ours. A process that was stopped for a while asks it before each
         request: what it would send by then may have been sent by another."""
-        flight = self._in_flight.get(delivery_id)
-        return flight is not None and self._clock() < flight.until - self._lease_us // 10
+        flight = self._in_flight.get(sending.id)
+        ours = flight is not None and flight.attempt == sending.attempts and not flight.lost
+        return ours and flight is not None and self._clock() < flight.until - self._lease_us // 10
 
     def sweep(self) -> None:
         """What a lost wake-up or a crash left behind: references bound meanwhile, leases that ran out."""
@@ -297,17 +304,6 @@ class Outbox:
         with self._database.write() as connection:
             unproven = claim.recover(connection, owner, now, list(self._in_flight))
             outcomes.park_unproven(connection, self._database.ids, unproven, now)
-
-    def open_count(self) -> int:
-        """Deliveries that can still move by themselves."""
-        with self._database.read() as connection:
-            return int(
-                connection.execute(
-                    sa.select(sa.func.count())
-                    .select_from(DELIVERY)
-                    .where(DELIVERY.c.state.in_(("planned", "sending", "retry")))
-                ).scalar_one()
-            )
 
 
 def _ids(sending: claim.Sending) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import sqlalchemy as sa
 import structlog
 
 from hub.db.engine import Database, Unavailable
@@ -126,11 +125,3 @@ class BooksWorker:
             with self._database.write() as connection:
                 lanes.renew(connection, claimed.merchant_id, claimed.fences, owner=claimed.owner, until=until)
         return False
-
-    def open_count(self) -> int:
-        """Events that can still be worked without a person."""
-        with self._database.read() as connection:
-            statement = (
-                sa.select(sa.func.count()).select_from(_INBOX).where(_INBOX.c.state.in_(("fetch", "ready", "retry")))
-            )
-            return int(connection.execute(statement).scalar_one())

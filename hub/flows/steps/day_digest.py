@@ -81,11 +81,12 @@ class DayDigest(Step):
         value: Any = self.day.evaluate(run.scope)
         try:
             day = date.fromisoformat(value)
-        except (TypeError, ValueError):
+            after = day + timedelta(days=1)
+        except (TypeError, ValueError, OverflowError):
             message = f"{self.day.text} is {value!r}: a day is needed, such as 2026-11-24"
             raise Parked("digest.day", message) from None
         zone = ZoneInfo(run.settings.zone)
-        first, end = (_midnight(each, zone) for each in (day, day + timedelta(days=1)))
+        first, end = (_midnight(each, zone) for each in (day, after))
         run.scope[self.config.as_] = dict(run.book.get(_DIGEST, (first, end)) or {})
 
 

@@ -14,7 +14,6 @@ from hub.connect.listing import listing
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import VaultError
 from hub.outbox import remote
-from hub.outbox.proof import EffectFault
 from hub.outbox.tables import Effect
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.prove import fault_rows
@@ -53,8 +52,8 @@ def prove_remote(
             found = _compare(hub, link, of, max(start, row["first"]), start)
         except (ConnectError, VaultError) as error:
             message = f"{row['name']}: {row['operation']} cannot be compared: {error}"
-            found = remote.Compared(counts={"remote.unreachable": 1})
-            found.faults.append(EffectFault("remote.unreachable", None, None, message))
+            found = remote.Compared()
+            found.add("remote.unreachable", message)
         compared.append({**shown, "here": found.here, "there": found.there, "others": found.others})
         faults += found.faults
         for check, count in found.counts.items():

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from lab_hub import Lab
 
 from hub.connect import operations
 from hub.connect.operations import Confirmed, Rejected, Uncertain
+from hub.connect.tables import Connection
 from hub.outbox import restored
 from hub.outbox.plan import DELIVERY
+from hub.workers.admin.questions import answer
+
+CONNECTION = Connection.__table__  # type: ignore[attr-defined]
 
 DAY = 86_400
 
@@ -164,3 +169,31 @@ def test_what_is_final_stays_as_it_is(lab: Lab) -> None:
     assert lab.deliveries() == before
     with lab.database.read() as connection:
         assert connection.execute(DELIVERY.select().where(DELIVERY.c.maybe_sent)).all() == []
+
+
+def test_what_waits_for_a_person_and_for_a_customer_waits_again_when_it_was_answered(lab: Lab) -> None:
+    lab.receive({"id": 1})
+    _restore(lab)
+    lab.database.ids.ensure(10)
+    key = f"payment:{lab.database.ids.next()}"
+    lab.plan("invoice.create", key, {"total": 1, "customer": {"$ref": "customer", "key": "99"}})
+    _release(lab)
+    [question] = lab.questions()
+    answer(lab.hub, question.id, "resend", by="test")
+    lab.plan("invoice.create", "F2", {"total": 2})
+
+    lab.send()
+
+    assert lab.states() == {key: "waiting", "F2": "confirmed"}
+
+
+def test_a_second_release_leaves_the_mode_that_a_person_gave_since(lab: Lab) -> None:
+    _restore(lab)
+    _release(lab)
+    with lab.database.write() as connection:
+        mode = restored.mode_now(connection, lab.lab, "paused")
+        connection.execute(CONNECTION.update().where(CONNECTION.c.id == lab.lab).values(mode=mode))
+    _release(lab)
+    with lab.database.read() as connection:
+        found = connection.execute(sa.select(CONNECTION.c.mode).where(CONNECTION.c.id == lab.lab)).scalar_one()
+    assert found == "paused"

@@ -14,7 +14,7 @@ from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows.batch import WRITE_ORDER
-from hub.outbox.outcomes import MAX_STALE
+from hub.outbox.outcomes import MAX_STALE, TELL_AFTER
 from hub.outbox.plan import DELIVERY
 from hub.workers.admin import questions
 
@@ -293,3 +293,16 @@ def test_a_key_that_is_no_item_parks_its_delivery_and_holds_up_no_other(lab: Lab
     lab.send()
     assert lab.states() == {"price-list": "rejected", "M1": "confirmed"}
     assert [question.kind for question in lab.questions()] == ["delivery.rejected"]
+
+
+def test_nobody_is_told_of_the_failures_of_a_check_any_more_once_it_was_made(lab: Lab, shelf: Shelf) -> None:
+    lab.system.fault("/stock", times=1_000)
+    lab.plan("stock.check", shelf.key, state=True)
+    for _ in range(TELL_AFTER):
+        lab.send()
+        lab.clock.forward(3_600)
+    assert [question.kind for question in lab.questions()] == ["delivery.failing"]
+    lab.system.faults.clear()
+    lab.send()
+    assert set(lab.states().values()) == {"superseded"}
+    assert lab.questions() == []
