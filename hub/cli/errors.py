@@ -44,6 +44,9 @@ def _exit_code(error: Exception) -> int | None:
         return 2
     if names & {"AdminError", "VaultError", "ConnectError", "ScaffoldRefused"}:
         return 1
+    if "BadDatabaseUrl" in names:
+        error.args = (f"HUB_DATABASE_URL or HUB_DATABASE_ADMIN_URL cannot be used: {error}",)
+        return 1
     if "OperationalError" in names:
         error.args = (f"the database cannot be used: {getattr(error, 'orig', error)}",)
         return 1

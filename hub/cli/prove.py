@@ -65,7 +65,11 @@ def checkpoint(
     if out is None:
         print(made["file"], end="")
         return
-    out.write_text(made["file"], encoding="utf-8")
+    try:
+        with out.open("x", encoding="utf-8") as file:  # an older one is evidence
+            file.write(made["file"])
+    except OSError as error:
+        raise CommandError(f"{out} cannot be written: {error.strerror}") from None
     said = made["statement"]
     print(f"{out}: {said['effects']} effects and {said['entries']} entries, signed by {made['public_key']}")
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection
 
-from hub.db.engine import admin_engine
+from hub.db.engine import admin_engine, parsed
 from hub.db.types import now_us
 
 #: the options of the dump: owners and rights are those of where it is restored; what holds it is compressed as a whole
@@ -46,7 +46,7 @@ class Copy:
 
 def dump(url: str, target: Path) -> Copy:
     """Copies a database into a file that is not there yet. Raises: DumpError."""
-    made = sa.make_url(url)
+    made = parsed(url)
     if made.get_backend_name() == "sqlite":
         return _dump_sqlite(Path(made.database or ""), target)
     return _dump_postgres(made, target)
@@ -55,7 +55,7 @@ def dump(url: str, target: Path) -> Copy:
 def load(file: Path, url: str) -> None:
     """Fills a database that has no tables yet from a copy of its engine; on PostgreSQL `url` is the role that is to own the
     tables. Raises: DumpError; nothing is there then."""
-    made = sa.make_url(url)
+    made = parsed(url)
     if made.get_backend_name() == "sqlite":
         shutil.copyfile(file, made.database or "")
         return

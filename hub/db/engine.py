@@ -29,6 +29,21 @@ _PATIENCE = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_t
 Unavailable = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
 
+class BadDatabaseUrl(ValueError):
+    """A URL that names no database that a hub can use. Its text holds nothing of the URL."""
+
+
+def parsed(url: str) -> sa.URL:
+    """The URL of a SQLite or PostgreSQL database. Raises: BadDatabaseUrl."""
+    try:
+        made = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise BadDatabaseUrl("it is no URL of a database") from None
+    if made.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadDatabaseUrl(f"{made.get_backend_name()!r} is not supported: give a sqlite or postgresql URL")
+    return made
+
+
 class FairLock:
     """A lock that serves waiters in order of arrival; a waiter with `first` goes ahead of all that are not."""
 
@@ -69,10 +84,8 @@ class Database:
         #: less than any lease. Of this transaction only: whoever reads may take his time, and holds nothing
         told = ", ".join(f"set_config('{name}', '{patience_s * 1000:.0f}', true)" for name in _PATIENCE)
         self._be_patient = f"SELECT {told}"
-        self.url = sa.make_url(url)
+        self.url = parsed(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        if not self.sqlite and self.url.get_backend_name() != "postgresql":
-            raise ValueError(f"{self.url.get_backend_name()!r} is not supported: give a sqlite or postgresql URL")
         self.engine = self._sqlite_engine() if self.sqlite else self._postgres_engine(pool_size)
         self._lock = FairLock()
         self.ids = Ids(self)
@@ -80,7 +93,7 @@ class Database:
     def _sqlite_engine(self) -> Engine:
         memory = self.url.database in (None, "", ":memory:")
         if memory:
-            raise ValueError("an in-memory SQLite database is seen by one connection only: give a file")
+            raise BadDatabaseUrl("an in-memory SQLite database is seen by one connection only: give a file")
         engine = sa.create_engine(
             self.url,
             poolclass=QueuePool,
@@ -156,7 +169,7 @@ class Database:
 
 def admin_engine(url: str) -> Engine:
     """An engine for migrations: the role that owns the tables, no pool."""
-    made = sa.make_url(url)
+    made = parsed(url)
     if made.get_backend_name() == "postgresql":
         made = made.set(drivername="postgresql+psycopg")
     return sa.create_engine(made, poolclass=NullPool)

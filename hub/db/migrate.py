@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from hub.db.engine import Database, admin_engine
+from hub.db.engine import Database, admin_engine, parsed
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -155,7 +155,7 @@ def _config() -> Config:
 
 @contextmanager
 def _owner(url: str) -> Iterator[Connection]:
-    if sa.make_url(url).get_backend_name() == "sqlite":
+    if parsed(url).get_backend_name() == "sqlite":
         database = Database(url)
         try:
             with database.write() as connection:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Collection
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -49,20 +50,21 @@ class Server:
         self._thread: threading.Thread | None = None
         self._up = False
         self._failed: BaseException | None = None
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
             self._socket = bound(settings.bind)
+            undo.callback(self._socket.close)
             self.port: int = self._socket.getsockname()[1]
             #: how a person on this machine reaches it
             self.url = local_url(settings.host, self.port)
             self.hub = Hub.open(settings, parts=parts)
+            undo.callback(self.hub.stop)
             used = used_up(self.hub.database) if settings.many else None
             self._keys = Keys(signing_key(load_root_keys(settings.home)[0]), used)
             self.token = self._keys.api_token(RUN_SECONDS, boot=True)
             self._gate = Gate(create_app(self.hub, settings, port=self.port, keys=self._keys))
             self._server = web_server(self._gate)
-        except BaseException:
-            self._lock.release()
-            raise
+            undo.pop_all()
 
     def login_url(self) -> str:
         """A link that signs a person in, once."""

@@ -71,9 +71,9 @@ class Readiness:
         intake, database = self._hub.intake, self._hub.database
         if not intake.alive:
             return "the intake is stopped"
-        if database.sqlite and shutil.disk_usage(Path(str(database.url.database)).parent).free < MIN_FREE:
-            return f"less than {MIN_FREE // 1024**2} MiB are free on the disk"
         try:
+            if database.sqlite and shutil.disk_usage(Path(str(database.url.database)).parent).free < MIN_FREE:
+                return f"less than {MIN_FREE // 1024**2} MiB are free on the disk"
             revision = await asyncio.wait_for(run_in_threadpool(self._revision), _PROOF_S)
             if revision != _needed():
                 return f"the database has revision {revision}, this release needs {_needed()}"

@@ -17,6 +17,7 @@ from hub.connect.tables import RoleBinding
 from hub.core.sales.release import order_id_of
 from hub.core.sales.tables import ITEM_ALIAS, SALES_ORDER
 from hub.core.stock.tables import ITEM, LOCATION, MOVE, RESERVATION, STOCK_LEVEL
+from hub.db.engine import parsed
 from hub.db.tables import Merchant
 from hub.db.types import instant_text
 from hub.inbox.tables import READ_KINDS, Inbox
@@ -104,7 +105,7 @@ class Window:
 @contextmanager
 def opened(url: str) -> Iterator[Connection]:
     """One read transaction on a hub's database. Raises: HomeError."""
-    made = sa.make_url(url)
+    made = parsed(url)
     sqlite = made.get_backend_name() == "sqlite"
     if sqlite:
         if not Path(str(made.database)).is_file():

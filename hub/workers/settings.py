@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub.connect.registry import shipped
@@ -44,20 +44,14 @@ class Settings(BaseSettings):
     threads: int = Field(default=24, ge=1, le=200)
     log_level: str = "info"
 
-    @field_validator("bind")
+    @field_validator("bind", "metrics_bind")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
+    def _host_and_port(cls, value: str, info: ValidationInfo) -> str:
         host, _, port = value.rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError("HUB_BIND is host:port, for example 127.0.0.1:8484")
-        return value
-
-    @field_validator("metrics_bind")
-    @classmethod
-    def _metrics_address(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if value and (not host or not port.isdigit()):
-            raise ValueError("HUB_METRICS_BIND is host:port, for example 127.0.0.1:9464")
+        if not value and info.field_name == "metrics_bind":
+            return value
+        if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+            raise ValueError("it is host:port, for example 127.0.0.1:8484")
         return value
 
     @field_validator("public_url")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,8 +263,3 @@ def _looked(chaos: Chaos, played: ChaosPlay, postgres: PostgresServer) -> Played
         lost=[key.hex() for key in answered if key not in known],
         open_events=0 if row is None else int(row[0]),
     )
-
-
-def doubles(names: list[str]) -> list[str]:
-    """The names that are there more than once."""
-    return [name for name, count in Counter(names).items() if count > 1]

@@ -19,7 +19,7 @@ from hub.core.ledger.tables import BOOK
 from hub.core.stock.setup import open_stock
 from hub.core.stock.tables import LOCATION
 from hub.db import migrate as migrations
-from hub.db.engine import Database
+from hub.db.engine import Database, parsed
 from hub.db.tables import Merchant
 from hub.db.types import now_us
 from hub.flows.context import ConnectionInfo, load_roles
@@ -71,7 +71,7 @@ def migrate(settings: Settings, check: Callable[[Connection], None] | None = Non
     before = migrations.current(owner)
     migrations.upgrade(owner, check=check)
     if settings.database_admin_url and settings.database_url:
-        role = sa.make_url(settings.database_url).username
+        role = parsed(settings.database_url).username
         if not role:
             raise AdminError("HUB_DATABASE_URL names no role: give the application one of its own, not the owner's")
         try:
@@ -79,7 +79,7 @@ def migrate(settings: Settings, check: Callable[[Connection], None] | None = Non
         except ValueError as error:
             raise AdminError(str(error)) from None
     return {
-        "database": sa.make_url(settings.url).render_as_string(hide_password=True),
+        "database": parsed(settings.url).render_as_string(hide_password=True),
         "before": before,
         "revision": migrations.head(),
     }
@@ -87,7 +87,7 @@ def migrate(settings: Settings, check: Callable[[Connection], None] | None = Non
 
 def sqlite_file(settings: Settings) -> Path | None:
     """The file of a SQLite database; None for any other."""
-    url = sa.make_url(settings.url)
+    url = parsed(settings.url)
     return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
 

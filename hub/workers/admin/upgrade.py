@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from hub.connect.vault import Vault, load_root_keys
 from hub.db import dump
 from hub.db import migrate as migrations
-from hub.db.engine import Database, admin_engine
+from hub.db.engine import Database, admin_engine, parsed
 from hub.db.tables import Merchant
 from hub.workers.admin import setup
 from hub.workers.admin.backup import backup
@@ -67,7 +67,7 @@ def _refuse_connected(settings: Settings) -> None:
     """On PostgreSQL hubs on other machines hold no lock that is seen here; their sessions are."""
     if setup.sqlite_file(settings) is not None:
         return
-    role = sa.make_url(settings.url).username
+    role = parsed(settings.url).username
     engine = admin_engine(settings.url)
     with engine.connect() as connection:
         others = connection.execute(

@@ -15,7 +15,7 @@ from hub.connect.registry import Registry, UnknownConnector
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault, VaultError
 from hub.db import migrate as migrations
-from hub.db.engine import Database
+from hub.db.engine import BadDatabaseUrl, Database, parsed
 from hub.db.tables import Merchant
 from hub.db.types import now_us
 from hub.flows import activation
@@ -47,11 +47,11 @@ def connectors(patient: Patient) -> Iterator[Finding]:
 def database(patient: Patient) -> Iterator[Finding]:
     """It answers, and its tables are those of this release."""
     try:
-        url = sa.make_url(patient.settings.url)
+        url = parsed(patient.settings.url)
         shown = url.render_as_string(hide_password=True)
         file = patient.sqlite_file
         made = Database(patient.settings.url)
-    except (sa.exc.ArgumentError, ValueError) as error:
+    except BadDatabaseUrl as error:
         yield fault(
             f"HUB_DATABASE_URL cannot be used: {error}", "give postgresql://role:password@host/database, or nothing"
         )

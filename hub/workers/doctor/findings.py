@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-
-import sqlalchemy as sa
+from urllib.parse import unquote
 
 from hub.connect.registry import Registry
 from hub.connect.vault import ENVIRONMENT, RootKey
-from hub.db.engine import Database
+from hub.db.engine import BadDatabaseUrl, Database
 from hub.workers.admin.setup import sqlite_file
 from hub.workers.settings import Settings
 
@@ -59,7 +58,7 @@ class Patient:
         """The file of a SQLite database; None for any other, and for a URL that cannot be read."""
         try:
             return sqlite_file(self.settings)
-        except sa.exc.ArgumentError:
+        except BadDatabaseUrl:
             return None
 
     def without_secrets(self, text: str) -> str:
@@ -88,10 +87,6 @@ def fault(text: str, mend: str) -> Finding:
 
 
 def _passwords(url: str) -> list[str]:
-    """The password of a URL, and what stands where one would when it cannot be read."""
+    """The password of a URL as it is written and as it is meant, or what stands where one would."""
     raw = url.rpartition("@")[0].rpartition("//")[2].partition(":")[2]
-    try:
-        parsed = sa.make_url(url).password if url else None
-    except sa.exc.ArgumentError:
-        parsed = None
-    return [raw, str(parsed) if parsed is not None else ""]
+    return [raw, unquote(raw)]

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tampering import tamper
 from typer.testing import CliRunner
 
 from hub.cli import app
+from hub.cli.errors import CommandError
 from hub.outbox.effects import link
 from hub.outbox.plan import DELIVERY
 from hub.outbox.tables import Effect
@@ -155,6 +157,18 @@ def test_a_changed_file_and_that_of_another_hub_are_refused(worked, owner_url: s
 
     tamper(owner_url, "UPDATE setting SET value = 'another' WHERE key = 'hub.id'")
     assert _checks(prove.prove(worked.hub, checkpoints=[kept])) == {"checkpoint.hub"}
+
+
+@ON_SQLITE
+def test_a_checkpoint_takes_the_place_of_no_other(worked, owner_url: str, tmp_path: Path) -> None:
+    for out, said in ((tmp_path / "no" / "such.json", "No such file"), (tmp_path, "File exists")):
+        found = CliRunner().invoke(
+            app,
+            ["prove", "checkpoint", "--out", str(out), "--home", str(worked.home)],
+            env={"HUB_DATABASE_URL": owner_url},
+        )
+        assert isinstance(found.exception, CommandError)
+        assert said in str(found.exception)
 
 
 @ON_SQLITE

@@ -33,11 +33,6 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def settings(new_hub: Settings) -> Settings:
-    return new_hub
-
-
-@pytest.fixture
 def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Makes this code a release with one more migration."""
 
@@ -50,9 +45,9 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     return make
 
 
-def _state(settings: Settings) -> tuple[Any, bool, int]:
+def _state(new_hub: Settings) -> tuple[Any, bool, int]:
     """The revision, whether the new table is there, and the number of entries of the chart."""
-    database = Database(settings.url)
+    database = Database(new_hub.url)
     with database.read() as connection:
         found = (
             connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one(),
@@ -63,27 +58,27 @@ def _state(settings: Settings) -> tuple[Any, bool, int]:
     return found
 
 
-def test_it_backs_up_migrates_and_gives_rights(settings: Settings, next_release: Callable[..., None]) -> None:
-    _, _, accounts = _state(settings)
+def test_it_backs_up_migrates_and_gives_rights(new_hub: Settings, next_release: Callable[..., None]) -> None:
+    _, _, accounts = _state(new_hub)
     next_release()
     with pytest.raises(AdminError, match="stop the hub and run `hub upgrade`"):
-        setup.check_ready(settings)
+        setup.check_ready(new_hub)
     with pytest.raises(AdminError, match="stop the hub and run `hub upgrade`"):
-        setup.init(settings)
+        setup.init(new_hub)
 
-    result = upgrade(settings)
+    result = upgrade(new_hub)
 
     assert (result["before"], result["revision"]) == ("0001", "0002")
-    assert _state(settings) == ("0002", True, accounts)
-    setup.check_ready(settings)
+    assert _state(new_hub) == ("0002", True, accounts)
+    setup.check_ready(new_hub)
     with archive.opened(Path(result["backup"])) as (manifest, _):
         assert manifest.revision == "0001"
     assert Path(result["backup"]).parent.stat().st_mode & 0o777 == 0o700
-    database = Database(settings.url)
+    database = Database(new_hub.url)
     with database.write() as connection:
         connection.exec_driver_sql("INSERT INTO later VALUES (1)")
     database.dispose()
-    assert upgrade(settings)["backup"] is None, "nothing to migrate, nothing to back up"
+    assert upgrade(new_hub)["backup"] is None, "nothing to migrate, nothing to back up"
 
 
 @pytest.mark.parametrize(
@@ -94,47 +89,43 @@ def test_it_backs_up_migrates_and_gives_rights(settings: Settings, next_release:
     ],
 )
 def test_what_fails_leaves_the_database_as_before(
-    settings: Settings, next_release: Callable[..., None], more: str, said: str
+    new_hub: Settings, next_release: Callable[..., None], more: str, said: str
 ) -> None:
-    before = _state(settings)
+    before = _state(new_hub)
     next_release(more)
     with pytest.raises(AdminError, match=said):
-        upgrade(settings)
-    assert _state(settings) == before
-    assert len(list((settings.home / "backups").iterdir())) == 1, "the backup stays"
+        upgrade(new_hub)
+    assert _state(new_hub) == before
+    assert len(list((new_hub.home / "backups").iterdir())) == 1, "the backup stays"
 
 
-def test_a_hub_that_runs_is_not_upgraded(
-    settings: Settings, next_release: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_hub_that_runs_is_not_upgraded(new_hub: Settings, next_release: Callable[..., None]) -> None:
     from hub.cli import upgrade as command
 
-    before = _state(settings)
+    before = _state(new_hub)
     next_release()
-    lock = RunLock(settings.home)
-    lock.take()
-    try:
-        if not settings.database_url:
-            with pytest.raises(AlreadyRunning):
-                command.command(home=settings.home)
-    finally:
+    if not new_hub.database_url:
+        lock = RunLock(new_hub.home)
+        lock.take()
+        with pytest.raises(AlreadyRunning):
+            command.command(home=new_hub.home)
         lock.release()
-    if settings.database_url:
-        elsewhere = Database(settings.url)
+    else:
+        elsewhere = Database(new_hub.url)
         with elsewhere.read() as connection:
             connection.exec_driver_sql("SELECT 1")
             with pytest.raises(AdminError, match="sessions of the role hub_app use the database"):
-                upgrade(settings)
+                upgrade(new_hub)
         elsewhere.dispose()
-    assert _state(settings) == before
+    assert _state(new_hub) == before
 
 
-def test_a_database_of_a_later_release_is_left_alone(settings: Settings) -> None:
-    owner = Database(settings.database_admin_url or settings.url)
+def test_a_database_of_a_later_release_is_left_alone(new_hub: Settings) -> None:
+    owner = Database(new_hub.database_admin_url or new_hub.url)
     with owner.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0042'")
     owner.dispose()
     with pytest.raises(AdminError, match="0042, which is of a later release"):
-        upgrade(settings)
+        upgrade(new_hub)
     with pytest.raises(AdminError, match="0042, which is of a later release"):
-        setup.check_ready(settings)
+        setup.check_ready(new_hub)

@@ -67,6 +67,17 @@ def test_it_is_not_ready_when_the_disk_is_nearly_full(quick, anyone, monkeypatch
     assert (answer.status_code, "free on the disk" in answer.json()["reason"]) == (503, True)
 
 
+def test_it_is_not_ready_when_the_folder_of_the_database_is_gone(quick, anyone, monkeypatch):
+    def gone(_folder):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(watching.shutil, "disk_usage", gone)
+
+    answer = anyone.get("/readyz")
+
+    assert (answer.status_code, "FileNotFoundError" in answer.json()["reason"]) == (503, True)
+
+
 def test_it_is_not_ready_with_the_schema_of_another_release(quick, anyone, server):
     with server.hub.database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000_other'"))
@@ -80,7 +91,8 @@ def test_it_is_not_ready_when_the_intake_has_ended(anyone, server):
     assert anyone.get("/readyz").status_code == 503
 
 
-def test_asking_often_writes_once(anyone, server):
+def test_asking_often_writes_once(anyone, server, monkeypatch):
+    monkeypatch.setattr(watching, "_GOOD_S", 3_600.0)
     for _ in range(20):
         assert anyone.get("/readyz").status_code == 200
     with server.hub.database.read() as connection:
