@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from hub.connect.manifest import Manifest
 
 _log = structlog.get_logger("hub.limits")
-#: processes that a quota is shared by, where Redis was never there to count them
+#: processes that a quota is shared by, at least, where Redis did not count them lately
 _ASSUMED_PROCESSES = 4
+_COUNTED_S = 60.0
 #: seconds between looks whether Redis is back
 _LOOK_S = 1.0
 #: seconds for which answers come together before they are told to Redis
@@ -75,9 +76,11 @@ class Limits:
         self._clock = clock
         self._memory = Memory(clock)
         self._shared = Shared(redis_url, self.owner) if redis_url else None
-        self._processes = 0
+        #: processes that Redis counted, and when
+        self._processes, self._counted_at = 1, float("-inf")
         #: Redis is away until somebody finds it again; how often it was
         self._away = False
+        self._sharing = _ASSUMED_PROCESSES
         self._look_at = 0.0
         self._outages = 0
         self._lock = threading.Lock()
@@ -113,11 +116,10 @@ class Limits:
                 gate.give_back(settled)
                 self._lost(error)
             else:
-                gate.outages = self._outages
+                gate.outages, self._counted_at = self._outages, time.monotonic()
                 self._found()
                 return wait, True
-        part = 1 / (self._processes or _ASSUMED_PROCESSES)
-        return self._memory.take(gate.part_of(asked, part)), False
+        return self._memory.take(gate.part_of(asked, 1 / self._sharing)), False
 
     def settle(self, gate: Gate, settled: Settled, *, shared: bool) -> None:
         """A request is over. Redis is told a moment later, by another thread or with the next request."""
@@ -173,6 +175,8 @@ class Limits:
                 return
             self._away = True
             self._outages += 1
+            lately = time.monotonic() - self._counted_at < _COUNTED_S
+            self._sharing = self._processes if lately else max(self._processes, _ASSUMED_PROCESSES)
             self._memory = Memory(self._clock, used=True)
         _log.warning("redis is away: this process keeps to its part of each quota", reason=str(error)[:200])
 

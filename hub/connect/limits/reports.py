@@ -113,6 +113,8 @@ def _instant(text: str) -> float | None:
 
 
 def _number(value: Any) -> float | None:
+    if type(value) in (int, float):
+        return float(value)
     if isinstance(value, bool) or value is None:
         return None
     return float(value) if _NUMBER.fullmatch(str(value)) else None

@@ -169,7 +169,7 @@ for _, each in ipairs(asked.settled or {}) do
   for number, rule in ipairs(asked.rules) do
     settle(rule, states[number], each.permit, each.actual[number] or nil, each.reports[number] or nil)
   end
-  if each.pause and each.pause > redis.call('PTTL', KEYS[1]) then redis.call('SET', KEYS[1], 1, 'PX', each.pause) end
+  if each.pause > 0 and each.pause > redis.call('PTTL', KEYS[1]) then redis.call('SET', KEYS[1], 1, 'PX', each.pause) end
 end
 
 local wait, processes = 0, 0
