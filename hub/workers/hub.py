@@ -34,6 +34,7 @@ from hub.workers.fetch import THREADS, FetchWorker
 from hub.workers.loop import Loop
 from hub.workers.parts import ALL, Part
 from hub.workers.polling import Poller
+from hub.workers.renewing import RenewalWorker
 from hub.workers.scheduler import Scheduler
 from hub.workers.settings import Settings
 
@@ -136,10 +137,12 @@ class Hub:
             self._lease_us,
         )
         self.alerts = AlertWatch(self)
+        self.tokens = RenewalWorker(database, self.links, clock, lambda: self.wake(Part.OUTBOX))
         self._runs: Mapping[Part, _Runs] = {
             Part.OUTBOX: self.outbox,
             Part.BOOKS: self.books,
             Part.FETCH: self.fetch,
+            Part.TOKENS: self.tokens,
             Part.POLL: self.poller,
             Part.SCHEDULE: self.scheduler,
             Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S / 3),

@@ -1,0 +1,348 @@
+"""Token requests under every order of crashes, lost answers and sleepers: no pair that a vendor gave is lost by the hub.
+
+The machine drives the real rows and the real requests, over a vendor behind the transport and a clock that it moves."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from hub.connect import grants, leases
+from hub.connect import links as connections
+from hub.connect.errors import NotSent, ReconnectNeeded
+from hub.connect.http import httpx
+from hub.connect.leases import LEASE, Granted, Lease, Refusal
+from hub.connect.links import Link, Links
+from hub.connect.registry import Registry
+from hub.connect.vault import Vault, root_key
+from hub.db.engine import Database
+
+FULL = bool(os.environ.get("HUB_TEST_FULL"))
+START = 1_795_000_000_000_000
+LIFE_S = 3600
+REGISTRY = Registry.discover()
+KINDS = ("strict", "same again", "another, the first dies")
+
+
+class Vendor:
+    """Rotates refresh tokens. `strict`: each is good once. `same again`: until its child is used it gives that child again;
+    the third kind gives another child and revokes the one before."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._numbers = itertools.count(1)
+        self.good: set[str] = set()
+        self.child: dict[str, str] = {}
+        self.parent: dict[str, str] = {}
+        self.used: list[str] = []
+        #: what happens to the next answer: "lost", or a status instead of the work
+        self.fault: str | int | None = None
+
+    def authorise(self) -> grants.Tokens:
+        refresh = self._issue(None)
+        return grants.Tokens("access of " + refresh, refresh, None, None)
+
+    def _issue(self, parent: str | None) -> str:
+        made = f"refresh-{next(self._numbers)}"
+        self.good.add(made)
+        if parent is not None:
+            self.child[parent], self.parent[made] = made, parent
+        return made
+
+    def __call__(self, request: Any) -> Any:
+        fault, self.fault = self.fault, None
+        if isinstance(fault, int):
+            return httpx.Response(fault, json={})
+        body = request.read().decode()
+        token = parse_qs(body)["refresh_token"][0]
+        self.used.append(token)
+        child = self._renewed(token)
+        if fault == "lost":
+            raise httpx.ReadTimeout("no answer", request=request)
+        if child is None:
+            return httpx.Response(400, json={"error": "invalid_grant"})
+        return httpx.Response(
+            200, json={"access_token": "access of " + child, "refresh_token": child, "expires_in": LIFE_S}
+        )
+
+    def _renewed(self, token: str) -> str | None:
+        if token not in self.good:
+            return None
+        self.good.discard(self.parent.get(token, ""))  # a child that is used ends the grace of its parent
+        known = self.child.get(token)
+        if self.kind == "strict":
+            self.good.discard(token)
+        elif known is not None:
+            if self.kind == "same again":
+                return known
+            self.good.discard(known)
+        return self._issue(token)
+
+
+def connected(database: Database, vendor: Vendor, clock: Callable[[], int], **more: Any) -> Link:
+    """A connection that a person authorised, over a vendor."""
+    database.ids.ensure(50)
+    vault = Vault([root_key(secrets.token_bytes(32))], database.ids)
+    links = Links(REGISTRY, vault, database, httpx.MockTransport(vendor), clock=clock, **more)
+    number = database.ids.next()
+    with database.write() as connection:
+        connections.create(
+            connection, REGISTRY, vault, connection_id=number, merchant_id=1, name="books", connector="quickbooks",
+            settings={"client_id": "app", "client_secret": "s3cret", "base_url": "http://vendor.example"},
+        )  # fmt: skip
+    link = links.open(number)
+    with database.write() as connection:
+        leases.replace(links._book(connection), 1, number, renewed(vendor.authorise(), clock()))
+    link.reload()
+    return link
+
+
+def renewed(tokens: grants.Tokens, now: int) -> grants.Tokens:
+    return grants.Tokens(tokens.access, tokens.refresh, now + LIFE_S * 1_000_000, None)
+
+
+def state_of(link: Link) -> dict[str, Any]:
+    with link.database.read() as connection:
+        return dict(connection.execute(LEASE.select().where(LEASE.c.connection_id == link.id)).mappings().one())
+
+
+def machine(template: Path, kind: str) -> type[RuleBasedStateMachine]:
+    class Machine(RuleBasedStateMachine):
+        held = Bundle("held")
+        answered = Bundle("answered")
+
+        @initialize()
+        def begin(self) -> None:
+            self.folder = Path(tempfile.mkdtemp(prefix="leases"))
+            shutil.copy(template, self.folder / "hub.db")
+            self.now = START
+            self.vendor = Vendor(kind)
+            self.link = connected(Database(f"sqlite:///{self.folder / 'hub.db'}"), self.vendor, lambda: self.now)
+            self.renewals = self.link._links.renewals
+            self.lost = False
+            self.open: dict[int, tuple[Lease, Any]] = {}
+
+        @rule(target=held)
+        def take(self) -> Any:
+            try:
+                taken = self.renewals.take(self.link, None)
+            except ReconnectNeeded:
+                return multiple()
+            return taken if isinstance(taken, Lease) else multiple()
+
+        @rule(target=answered, lease=consumes(held), fault=st.sampled_from([None, None, None, "lost", 503, 429]))
+        def ask(self, lease: Lease, fault: str | int | None) -> Any:
+            self.vendor.fault = fault
+            answer = self.renewals.ask(self.link, lease)
+            self.vendor.fault = None
+            return self._answered(lease, answer, fault)
+
+        @rule(target=answered, lease=consumes(held))
+        def ask_after_a_sleep_between_the_look_at_the_clock_and_the_request(self, lease: Lease) -> Any:
+            try:
+                answer: Any = Granted(grants.renew(self.link, lease.secrets))
+            except ReconnectNeeded as error:
+                answer = Refusal(str(error))
+            return self._answered(lease, answer, None)
+
+        def _answered(self, lease: Lease, answer: Any, fault: Any) -> Any:
+            if fault == "lost":
+                self.lost = True
+            self.open[lease.fence] = (lease, answer)
+            return lease, answer
+
+        @rule(one=consumes(answered))
+        def settle(self, one: Any) -> None:
+            self.open.pop(one[0].fence, None)
+            self.renewals.settle(*one)
+
+        @rule(lease=consumes(held))
+        def die_before_the_request(self, lease: Lease) -> None:
+            pass
+
+        @rule(one=consumes(answered))
+        def die_with_the_answer(self, one: Any) -> None:
+            self.open.pop(one[0].fence, None)
+            self.lost = self.lost or isinstance(one[1], Granted)
+
+        @rule(seconds=st.sampled_from([1, 36, 61, LIFE_S]))
+        def wait(self, seconds: int) -> None:
+            self.now += seconds * 1_000_000
+
+        @rule()
+        def a_person_connects(self) -> None:
+            # what was given before belongs to another round
+            for one in list(self.open.values()):
+                self.renewals.settle(*one)
+            self.open.clear()
+            with self.link.database.write() as connection:
+                tokens = renewed(self.vendor.authorise(), self.now)
+                leases.replace(self.link._links._book(connection), 1, self.link.id, tokens)
+            self.lost = False
+
+        def teardown(self) -> None:
+            try:
+                for one in list(self.open.values()):
+                    self.renewals.settle(*one)
+                for _ in range(8):
+                    self.now += LIFE_S * 1_000_000
+                    if state_of(self.link)["due_at"] is None:
+                        break
+                    self.renewals.renew_due(self.link)
+                self._check()
+            finally:
+                self.link._links.close()
+                self.link.database.dispose()
+                shutil.rmtree(self.folder)
+
+        def _check(self) -> None:
+            """In the end the stored token is good; or a person is asked, and a pair was in a process that is gone."""
+            state = state_of(self.link)["state"]
+            row = self.link._links.row(self.link.id)
+            if state == "refused":
+                assert row["status"] == "reconnect_needed"
+                assert kind == "strict", "a vendor with grace never needs a person"
+                assert self.lost, "no answer was lost, and yet the tokens were"
+            else:
+                assert row["status"] == "connected"
+                assert self.link.secrets["refresh_token"] in self.vendor.good
+
+    return Machine
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_pair_is_lost_but_in_a_process_that_is_gone(kind: str, sqlite_template: Path) -> None:
+    run_state_machine_as_test(
+        machine(sqlite_template, kind),
+        settings=settings(
+            max_examples=1500 if FULL else 12,
+            stateful_step_count=40 if FULL else 25,
+            deadline=None,
+            derandomize=not FULL,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_the_ladder_of_one_lease(database: Database) -> None:
+    """The named ways, one by one, on each engine."""
+    now = [START]
+    vendor = Vendor("strict")
+    link = connected(database, vendor, lambda: now[0])
+    renewals = link._links.renewals
+
+    def take() -> Any:
+        return renewals.take(link, None)
+
+    assert isinstance(take(), leases.Newer)  # not due
+    now[0] += (LIFE_S - 100) * 1_000_000
+    sleeper = take()
+    assert isinstance(sleeper, Lease)
+    assert isinstance(take(), leases.Newer)  # others go on with their token, which is good
+    assert isinstance(renewals.take(link, link.secrets["access_token"]), leases.Closed)
+    answer = renewals.ask(link, sleeper)
+
+    now[0] += 36_000_000  # it sleeps with the pair, beyond its lease: another tries the old token once and is refused
+    successor = take()
+    assert isinstance(successor, Lease)
+    assert successor.fence == sleeper.fence + 1
+    renewals.settle(successor, renewals.ask(link, successor))
+    assert link._links.row(link.id)["status"] == "reconnect_needed"
+    assert "earlier request was lost" in str(state_of(link)["reason"])
+    with pytest.raises(ReconnectNeeded):
+        renewals.renew(link, link.secrets["access_token"])
+    assert len(vendor.used) == 2  # nobody else tries it
+
+    renewals.settle(sleeper, answer)  # it wakes, with the only pair that is good
+    assert link._links.row(link.id)["status"] == "connected"
+    link.reload()
+    assert link.secrets["refresh_token"] in vendor.good
+    renewals.settle(sleeper, answer)  # its commit was done, and it does not know
+    assert state_of(link)["generation"] == 2
+
+
+def test_what_is_passing_is_asked_again_with_the_same_token_and_not_at_once(database: Database) -> None:
+    now = [START]
+    vendor = Vendor("strict")
+    link = connected(database, vendor, lambda: now[0])
+    first = link.secrets["access_token"]
+    now[0] += LIFE_S * 1_000_000
+    for status in (503, 429, 500):
+        vendor.fault = status
+        with pytest.raises(NotSent, match="next request is in"):
+            link.renew(first)
+        with pytest.raises(NotSent, match="next request is in"):
+            link.renew(first)  # not asked: the vendor has its rest
+        now[0] += 8_000_000
+    assert vendor.used == []
+
+    link.renew(first)
+
+    assert vendor.used == ["refresh-1"]
+    assert link.secrets["refresh_token"] == "refresh-2"
+    assert state_of(link)["failures"] == 0
+
+
+def test_a_secret_that_is_learned_writes_no_old_token_back(database: Database) -> None:
+    now = [START]
+    vendor = Vendor("strict")
+    link = connected(database, vendor, lambda: now[0])
+    stale = Links(REGISTRY, link._links.vault, database, clock=lambda: now[0]).open(link.id)
+    link.renew(link.secrets["access_token"])
+
+    stale.learn(client_secret="n3w")
+
+    link.reload()
+    assert link.secrets["refresh_token"] == "refresh-2"
+    assert link.secrets["client_secret"] == "n3w"
+    assert link.expires_at == START + LIFE_S * 1_000_000
+
+
+def test_a_pair_that_the_database_does_not_take_is_kept_until_it_does(database: Database) -> None:
+    now = [START]
+    vendor = Vendor("strict")
+    link = connected(database, vendor, lambda: now[0])
+    renewals = link._links.renewals
+    waits: list[float] = []
+    taken = renewals.take(link, link.secrets["access_token"])
+    assert isinstance(taken, Lease)
+    answer = renewals.ask(link, taken)
+    write = database.write
+
+    def away(**_given: Any) -> Any:
+        raise sa.exc.OperationalError("BEGIN", {}, Exception("the server is gone"))
+
+    renewals._pause = waits.append
+    database.write = away  # type: ignore[method-assign]
+    with pytest.raises(NotSent, match="database is away"):
+        renewals.settle(taken, answer)
+    database.write = write  # type: ignore[method-assign]
+    assert len(waits) == 19
+
+    renewals.store_again()
+
+    link.reload()
+    assert link.secrets["refresh_token"] == "refresh-2"
