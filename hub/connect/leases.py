@@ -15,7 +15,7 @@ What an answer does, by whether its lease is still the last one:
 
 | answer | in time | too late |
 |---|---|---|
-| tokens | stored; `idle` | stored if no other pair was since, whoever asks now or was refused: it may be the only good one. Where a pair of the same refresh token was stored meanwhile (the vendor gave both), its refresh token is kept as a spare (`spare_refresh_tokens`). After a later pair, or a person's, it is dropped |
+| tokens | stored; `idle` | stored if no other pair was since, whoever asks now or was refused: it may be the only good one. Where a pair of the same refresh token was stored meanwhile (the vendor gave both), its refresh token is kept as a spare (`spare_refresh_tokens`). After a later pair, or a person's, it is dropped. While another request with the old refresh token is not accounted for, that token stays as a spare too |
 | refused | the spare takes the place of the refused token and is tried; without one `refused` | nothing |
 | none (time-out, 5xx, cut) | `waiting`: the same refresh token is asked with again | nothing |
 | not sent, 429 | `waiting` | nothing |
@@ -228,6 +228,10 @@ def _store(
 ) -> str:
     secrets = {name: value for name, value in book.secrets(about).items() if name != SPARE}
     secrets["access_token"] = tokens.access
+    old = secrets.get("refresh_token")
+    if old and tokens.refresh and parent is not None and (late or row["unanswered"] > 1):
+        # somebody else may yet ask with it, be given another pair in place of this one, and die
+        secrets[SPARE] = old
     if tokens.refresh:
         secrets["refresh_token"] = tokens.refresh
     generation = row["generation"] + 1

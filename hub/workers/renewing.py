@@ -67,6 +67,11 @@ class RenewalWorker:
     def start(self) -> None:
         self._loop.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still works, once started."""
+        return self._loop.alive
+
     def stop(self) -> None:
         """Waits for the answers that are under way: a pair that is given is stored."""
         self._loop.stop()
