@@ -19,7 +19,7 @@ def run(link: Link, name: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The `data` of `documents/<name>.graphql`. Raises: Throttled with the seconds until the bucket holds enough,
     Ambiguous when a mutation may have been done, Refused."""
     body = {"query": _document(link.connector, name), "variables": variables, "operationName": name}
-    answer = link.client.request("POST", f"/admin/api/{link.settings['version']}/graphql.json", json=body)
+    answer = link.client.request("POST", f"/admin/api/{link.settings['version']}/graphql.json", json=body, asks=name)
     judge(answer, link.connector.manifest.errors)
     data = answer.data
     if not isinstance(data, dict):

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 import tenacity
 
 from hub.connect import payload
-from hub.connect.errors import Ambiguous, Cut, NotSent, ReconnectNeeded, Refused, Throttled
+from hub.connect.errors import Ambiguous, Cut, NoQuota, NotSent, ReconnectNeeded, Refused, Throttled
 from hub.connect.http import httpx
+from hub.connect.limits import FREE, Free, Permit
 from hub.connect.manifest import ApiKey, Basic, OAuth2
 from hub.connect.paths import fill
 
@@ -86,8 +87,10 @@ class Client:
         headers: Mapping[str, str] | None = None,
         json: Any = _NOTHING,
         content: bytes | None = None,
+        asks: str = "",
     ) -> Answer:
-        """One request to the system, with its credentials. `content` is JSON text that is sent as it stands."""
+        """One request to the system, with its credentials. `content` is JSON text that is sent as it stands; `asks`: the
+        name that its cost is known by, where the system counts points."""
         sent = {
             "accept": "application/json",
             **self._common_headers(),
@@ -99,14 +102,14 @@ class Client:
             sent.setdefault("content-type", "application/json")
         url = self.url(path)
         used, credentials = self._credentials()
-        answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content)
+        answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content, asks=asks)
         if answer.status != 401:
             return answer
         if not isinstance(self._link.connector.manifest.auth, OAuth2):
             raise ReconnectNeeded(f"{self._link.name}: the system refuses the credentials (401)")
         self._link.renew(used)
         used, credentials = self._credentials()
-        answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content)
+        answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content, asks=asks)
         if answer.status == 401:
             raise self._link.refused(used)
         return answer
@@ -121,24 +124,38 @@ class Client:
         content: bytes | None = None,
         form: Mapping[str, str] | None = None,
         timeout: Any = None,
+        asks: str = "",
+        limited: bool = True,
     ) -> Answer:
-        """One request as it stands, with no credentials of ours. Raises: NotSent, Cut, Refused."""
-        holds = _HOLDS.get()
-        if holds is not None and not holds():
-            raise NotSent(f"{self._link.name}: another process may have taken this over by now")
+        """One request as it stands, with no credentials of ours, when the system's quota holds it (`limited` false: at once).
+        Raises: NoQuota with nothing sent, NotSent, Cut, Refused."""
         extra: dict[str, Any] = {"data": dict(form)} if form is not None else {"content": content}
         if timeout is not None:
             extra["timeout"] = timeout
+        writes = method not in ("GET", "HEAD")
+        permit: Permit | Free = self._link.gate.enter(asks, writes=writes) if limited else FREE
+        holds = _HOLDS.get()
+        if holds is not None and not holds():  # asked last: it may have been waited for quota
+            permit.unsent()
+            raise NotSent(f"{self._link.name}: another process may have taken this over by now")
         try:
             address = _address(url, tuple((query or {}).items()))
             answer = self._client().request(method, address, headers=dict(headers or {}), **extra)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            permit.unsent()
             raise NotSent(f"{self._link.name}: no connection to {_host(url)} ({type(error).__name__})") from error
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+            permit.unsent()
             raise Refused(f"{self._link.name}: the request cannot be sent: {error}") from error
         except httpx.HTTPError as error:
+            permit.lost()
             raise Cut(f"{self._link.name}: {_host(url)} gave no whole answer ({type(error).__name__})") from error
-        return Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
+        except BaseException:
+            permit.lost()
+            raise
+        made = Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
+        permit.answered(made)
+        return made
 
     def url(self, path: str) -> str:
         """The whole address of a path; of a whole address only scheme and host are replaced, by `settings.base_url`."""
@@ -206,6 +223,8 @@ def reading(work: Callable[[], T], *, attempts: int = 3) -> T:
     """Does a read that may fail for a moment, a few times; never a write. Long waits are the caller's."""
 
     def again(error: BaseException) -> bool:
+        if isinstance(error, NoQuota):  # it was waited for already
+            return False
         if isinstance(error, Throttled):
             return error.after_s is None or error.after_s <= 5
         return isinstance(error, (NotSent, Cut, Ambiguous))

@@ -23,6 +23,12 @@ class Throttled(ConnectError):
         self.after_s = after_s
 
 
+class NoQuota(Throttled):
+    """The hub did not send it: the system's quota is used up for `after_s` seconds. No attempt was made."""
+
+    after_s: float
+
+
 class Ambiguous(ConnectError):
     """The system answered in a way that leaves open whether it did what was asked."""
 

@@ -108,9 +108,11 @@ def _request(link: Link, grant: str, fields: dict[str, str], secrets: Mapping[st
     try:
         if auth.body == "json":
             headers["content-type"] = "application/json"
-            answer = link.client.send("POST", url, headers=headers, content=payload.encode(sent), timeout=TIMEOUT)
+            answer = link.client.send(
+                "POST", url, headers=headers, content=payload.encode(sent), timeout=TIMEOUT, limited=False
+            )
         else:
-            answer = link.client.send("POST", url, headers=headers, form=sent, timeout=TIMEOUT)
+            answer = link.client.send("POST", url, headers=headers, form=sent, timeout=TIMEOUT, limited=False)
     except Cut as error:
         raise Unanswered(f"{link.name}: no answer to a token request") from error
     return _read(link, answer)

@@ -15,7 +15,7 @@ What an answer does, by whether its lease is still the last one:
 
 | answer | in time | too late |
 |---|---|---|
-| tokens | stored; `idle` | stored if no other pair was since, whoever asks now or was refused: it may be the only good one. Where a pair of the same refresh token was stored meanwhile (the vendor gave both), its refresh token is kept as `spare_refresh_token`. After a later pair, or a person's, it is dropped |
+| tokens | stored; `idle` | stored if no other pair was since, whoever asks now or was refused: it may be the only good one. Where a pair of the same refresh token was stored meanwhile (the vendor gave both), its refresh token is kept as a spare (`spare_refresh_tokens`). After a later pair, or a person's, it is dropped. While another request with the old refresh token is not accounted for, that token stays as a spare too |
 | refused | the spare takes the place of the refused token and is tried; without one `refused` | nothing |
 | none (time-out, 5xx, cut) | `waiting`: the same refresh token is asked with again | nothing |
 | not sent, 429 | `waiting` | nothing |
@@ -42,7 +42,8 @@ from hub.connect.tables import TokenLease
 from hub.connect.vault import Vault
 from hub.db.engine import Ids
 
-SPARE = "spare_refresh_token"
+#: refresh tokens, one a line
+SPARE = "spare_refresh_tokens"
 LEASE = TokenLease.__table__  # type: ignore[attr-defined]
 _HELD = sa.select(LEASE).where(LEASE.c.connection_id == sa.bindparam("id", type_=sa.BigInteger)).with_for_update()
 _MAKE = sa.text(
@@ -227,6 +228,10 @@ def _store(
 ) -> str:
     secrets = {name: value for name, value in book.secrets(about).items() if name != SPARE}
     secrets["access_token"] = tokens.access
+    old = secrets.get("refresh_token")
+    if old and tokens.refresh and parent is not None and (late or row["unanswered"] > 1):
+        # somebody else may yet ask with it, be given another pair in place of this one, and die
+        secrets[SPARE] = old
     if tokens.refresh:
         secrets["refresh_token"] = tokens.refresh
     generation = row["generation"] + 1
@@ -249,7 +254,8 @@ def _store_late(
     if row["generation"] == lease.generation or (sibling and row["state"] == State.REFUSED):
         return _store(book, row, about, lease.generation, tokens, late=1)
     if sibling and tokens.refresh and tokens.refresh != secrets.get("refresh_token"):
-        book.seal(about, {**secrets, SPARE: tokens.refresh})
+        spares = [*secrets.get(SPARE, "").split(), tokens.refresh]
+        book.seal(about, {**secrets, SPARE: "\n".join(dict.fromkeys(spares))})
         return "spare"
     return "dropped"
 
@@ -257,7 +263,9 @@ def _store_late(
 def _refuse(book: Book, row: Mapping[str, Any], about: Mapping[str, Any], refusal: Refusal) -> str:
     secrets = book.secrets(about)
     if SPARE in secrets:
-        secrets["refresh_token"] = secrets.pop(SPARE)
+        secrets["refresh_token"], *others = secrets.pop(SPARE).split()
+        if others:
+            secrets[SPARE] = "\n".join(others)
         book.seal(about, secrets)
         book.change(row, state=State.WAITING, closed_until=book.now, due_at=book.now, reason=refusal.reason, owner=None)
         return "spare next"

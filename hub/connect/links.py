@@ -15,6 +15,7 @@ from hub.connect import grants, leases, payload, sealed
 from hub.connect.client import Client
 from hub.connect.errors import ConnectError, NotSent, ReconnectNeeded
 from hub.connect.leases import LEASE, Pace
+from hub.connect.limits import Limits
 from hub.connect.manifest import Manifest, OAuth2, Operation
 from hub.connect.registry import Connector, Registry
 from hub.connect.renewals import Renewals
@@ -55,6 +56,8 @@ class Link:
         self.name: str = row["name"]
         self.connector = connector
         self.client = Client(self)
+        #: where its requests wait for quota
+        self.gate = links.limits.gate(self.id)
         self._links = links
         #: one of this process waits for tokens of another one, not all its threads
         self._renewing = threading.Lock()
@@ -69,6 +72,7 @@ class Link:
         self._margin_us = leases.margin_us(row["expires_at"] - row["renewed_at"] if known else None)
         self.updated_at: int = row["updated_at"]
         self.settings = with_defaults(self.connector.manifest, payload.decode(row["settings"]))
+        self.gate.declare(self.connector.manifest, self.settings)
         self.secrets: Mapping[str, str] = self._links.open_secrets(row)
 
     def __repr__(self) -> str:
@@ -155,6 +159,7 @@ class Links:
         *,
         clock: Callable[[], int] = now_us,
         pace: Pace = Pace(),  # noqa: B008 - frozen
+        limits: Limits | None = None,
     ) -> None:
         self.registry = registry
         self.vault = vault
@@ -163,6 +168,8 @@ class Links:
         self.transport = transport
         self.clock = clock
         self.renewals = Renewals(self, clock, pace)
+        #: what the systems allow; those of this process unless they are shared
+        self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._links: dict[int, tuple[Link, float]] = {}
 
@@ -200,6 +207,7 @@ class Links:
             for link, _ in self._links.values():
                 link.client.close()
             self._links.clear()
+        self.limits.close()
 
     def row(self, connection_id: int) -> Mapping[str, Any]:
         """The stored row. Raises: UnknownConnection."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from hub.connect.declared_limits import CostLimit, Limit
 from hub.connect.paths import FILTERS, places
 from hub.connect.proof_spec import PLACES, Proof, compiled
 from hub.connect.strict import STRICT, Code, one_of
@@ -285,14 +286,6 @@ class Operation(Strict):
         return self
 
 
-class Limit(Strict):
-    """A rate limit of the vendor (declared; the kit reacts to its refusals)."""
-
-    requests: int
-    per: int
-    scope: str = ""
-
-
 class Manifest(Strict):
     connector: str = Field(pattern=_NAME)
     title: str
@@ -307,6 +300,7 @@ class Manifest(Strict):
     records: dict[Annotated[str, Field(pattern=_NAME)], Record] = {}
     operations: dict[str, Operation] = {}
     errors: ErrorShape = ErrorShape()
+    #: what the system allows; requests wait for it beforehand (hub/connect/limits)
     limits: list[Limit] = []
     #: code of the connector's own calls by name: `adopt_stock: stock:adopt`
     calls: dict[str, Code] = {}
@@ -429,6 +423,14 @@ def _check(manifest: Manifest, document: Document) -> list[Problem]:
             wrong(("operations", name, "writes"), f"no record {operation.writes!r} is declared", hint)
         if operation.proof is not None:
             problems += _check_proof(operation.proof, ("operations", name, "proof"), document)
+    for number, limit in enumerate(manifest.limits):
+        own = manifest.settings.get(limit.setting) if limit.setting else None
+        if limit.setting and (own is None or own.type != "int"):
+            wrong(("limits", number, "setting"), f"{limit.setting!r} is not a setting of type int")
+        if limit.scope == "app" and not isinstance(auth, OAuth2):
+            wrong(("limits", number, "scope"), "only OAuth tells which connections are of one app", "scope: connection")
+        if isinstance(limit, CostLimit) and (dear := [name for name, cost in limit.costs.items() if cost > limit.most]):
+            wrong(("limits", number, "costs", dear[0]), f"it costs more than `most`, which is {limit.most}")
     return problems
 
 

@@ -19,6 +19,7 @@ from hub.connect.client import Answer, reading
 from hub.connect.errors import (
     Ambiguous,
     Cut,
+    NoQuota,
     NotSent,
     ReconnectNeeded,
     Refused,
@@ -27,6 +28,7 @@ from hub.connect.errors import (
     Unreadable,
 )
 from hub.connect.judge import judge
+from hub.connect.limits.turns import current
 from hub.connect.links import Link
 from hub.connect.manifest import Find, Ladder, Operation
 from hub.connect.paths import FillError, fill, fill_settings, pick
@@ -48,6 +50,14 @@ class Retry:
     after_s: float | None
     reason: str
     sent: bool = False
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """Not tried: the system's quota is used up for so many seconds. Nothing that counts was sent."""
+
+    after_s: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class NeedsReconnect:
     reason: str
 
 
-Outcome = Confirmed | Retry | Rejected | Uncertain | Stale | NeedsReconnect
+Outcome = Confirmed | Retry | Deferred | Rejected | Uncertain | Stale | NeedsReconnect
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,8 @@ def _look(link: Link, call: Call, *, refused: Refused | None = None) -> Outcome 
         found = reading(lambda: _find(link, call, call.spec.find))  # type: ignore[arg-type]
     except ReconnectNeeded as error:
         return NeedsReconnect(str(error))
+    except NoQuota as error:
+        return Deferred(error.after_s, str(error))
     except (Refused, FillError) as error:
         return Rejected(f"looking for the record failed: {error}", getattr(error, "detail", None))
     except (NotSent, Cut, Throttled, Ambiguous, Unreadable) as error:
@@ -199,6 +211,8 @@ def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
         return _ours(link, call, _send(link, call))
     except NotSent as error:
         return Retry(None, str(error))
+    except NoQuota as error:
+        return _put_off(error, ladder)
     except Throttled as error:
         return Retry(error.after_s, str(error))
     except ReconnectNeeded as error:
@@ -211,7 +225,9 @@ def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
         if error.duplicate and call.spec.find:
             looked = _look(link, call, refused=error)
             assert looked is not None
-            return Retry(looked.after_s, looked.reason, sent=True) if isinstance(looked, Retry) else looked
+            if isinstance(looked, (Retry, Deferred)):
+                return Retry(looked.after_s, looked.reason, sent=True)
+            return looked
         return Rejected(error.reason, error.detail)
     except (Cut, Ambiguous, Unreadable) as error:
         if call.spec.read:
@@ -240,6 +256,15 @@ def _ours(link: Link, call: Call, done: Confirmed) -> Outcome:
                 {name: there},
             )
     return done
+
+
+def _put_off(error: NoQuota, ladder: Ladder) -> Outcome:
+    """There is no quota for a request of an attempt. If one before it may have changed something, it was an attempt."""
+    if not current().wrote:
+        return Deferred(error.after_s, str(error))
+    if ladder == "none":
+        return Uncertain(f"a part of it was sent, then {error}")
+    return Retry(error.after_s, str(error), sent=True)
 
 
 def _send(link: Link, call: Call) -> Confirmed:

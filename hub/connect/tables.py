@@ -137,16 +137,6 @@ class DataKey(SQLModel, table=True):
     retired_at: int | None = bigint(nullable=True)
 
 
-class RootKeyRow(SQLModel, table=True):
-    """A root key by its id, which tells nothing of it. One that was dropped stays: nothing is sealed by it again."""
-
-    __tablename__ = "root_key"
-
-    id: str = Field(primary_key=True)
-    first_used_at: int = bigint()
-    dropped_at: int | None = bigint(nullable=True)
-
-
 class OAuthState(SQLModel, table=True):
     """What was used and works once: the `state` of an OAuth round that came back, and sign-in links (merchant 0)."""
 

@@ -32,6 +32,7 @@ _TAKE = _TURN.update().where(*_THIS, _FREE).values(_TAKEN)
 _TAKE_DUE = _TAKE.where(sa.or_(_TURN.c.next_at <= sa.bindparam("_now"), _TURN.c.next_at > sa.bindparam("_next")))
 _KEEP = _TURN.update().where(*_THIS, _TURN.c.owner == sa.bindparam("_owner")).values(until=sa.bindparam("_until"))
 _GIVE = _TURN.update().where(*_THIS, _TURN.c.owner == sa.bindparam("_owner")).values(owner=None, until=0)
+_PUT_OFF = _TURN.update().where(*_THIS).values(next_at=sa.bindparam("_at"))
 _STATES = sa.select(_TURN.c.merchant_id, _TURN.c.name, _TURN.c.next_at, _TURN.c.until)
 
 
@@ -83,6 +84,11 @@ def keep(connection: Connection, place: Place, *, owner: str, until: int) -> Non
 def give(connection: Connection, place: Place, *, owner: str) -> None:
     """Gives a turn back when it is done."""
     connection.execute(_GIVE, {**_key(place), "_owner": owner})
+
+
+def put_off(connection: Connection, place: Place, at: int) -> None:
+    """Says when a turn is due next: one that could not be used as it should."""
+    connection.execute(_PUT_OFF, {**_key(place), "_at": at})
 
 
 def release_all(connection: Connection) -> None:

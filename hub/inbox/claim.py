@@ -320,10 +320,19 @@ def was_read(connection: Connection, event: Event, reads: bytes | None) -> None:
     )
 
 
-def was_fetched(connection: Connection, event: Event, fetched: bytes, *, later: int | None, reason: str | None) -> bool:
-    """Keeps what the reads of an event answered. It can be worked now, or is read for again `later`, with the reason.
-    Does nothing when another worker was first: what it kept stays. Returns whether it was kept."""
-    waits = {"attempts": event.attempts + 1, "next_attempt_at": later, "outcome": reason, "claims": 0}
+def was_fetched(
+    connection: Connection,
+    event: Event,
+    fetched: bytes,
+    *,
+    later: int | None,
+    reason: str | None,
+    attempted: bool = True,
+) -> bool:
+    """Keeps what the reads of an event answered. It can be worked now, or is read for again `later`, with the reason;
+    `attempted` false: it only waited for quota. Does nothing when another worker was first: what it kept stays. Returns
+    whether it was kept."""
+    waits = {"attempts": event.attempts + attempted, "next_attempt_at": later, "outcome": reason, "claims": 0}
     ready = {"state": "ready", "attempts": 0, "next_attempt_at": 0, "outcome": None, "claims": 0}
     changed = connection.execute(
         _INBOX.update()
@@ -333,10 +342,10 @@ def was_fetched(connection: Connection, event: Event, fetched: bytes, *, later: 
     return changed.rowcount == 1
 
 
-def read_later(connection: Connection, event: Event, at: int, reason: str) -> None:
-    """Puts a read into back-off: its key holds later events until then."""
+def read_later(connection: Connection, event: Event, at: int, reason: str, *, attempted: bool = True) -> None:
+    """Puts a read into back-off: its key holds later events until then. `attempted` false: it only waited for quota."""
     connection.execute(
         _INBOX.update()
         .where(_INBOX.c.seq == event.seq, _FETCH)
-        .values(attempts=event.attempts + 1, next_attempt_at=at, outcome=reason, claims=0)
+        .values(attempts=event.attempts + attempted, next_attempt_at=at, outcome=reason, claims=0)
     )

@@ -103,6 +103,8 @@ def commit(
                     _resolve(plan, sending)
                 case operations.Retry():
                     _retry(connection, plan, sending, outcome, now)
+                case operations.Deferred():
+                    _defer(connection, sending, outcome, now)
                 case operations.Rejected():
                     _park(connection, plan, sending, DeliveryState.REJECTED, outcome.reason, outcome.detail, now)
                 case operations.Uncertain():
@@ -264,6 +266,18 @@ def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operat
             delivery_id=sending.id,
             answers=[{"answer": "drop", "text": "Do not send it"}],
         )
+
+
+def _defer(connection: Connection, sending: Sending, outcome: operations.Deferred, now: int) -> None:
+    """Waiting for quota is no attempt: the delivery is as it was before it was claimed, until there is quota. What was
+    never sent is put together anew then: a stock level is the one of that moment."""
+    next_at = now + int(outcome.after_s * 1_000_000)
+    values: dict[str, Any] = {"attempts": sending.attempts, "next_attempt_at": next_at, "reason": outcome.reason}
+    if sending.attempts == 0:
+        values |= {"state": DeliveryState.PLANNED, "frozen_body": None, "frozen_key": None, "first_sent_at": None}
+    else:
+        values["state"] = DeliveryState.RETRY
+    _set(connection, sending, **values)
 
 
 def park_unproven(connection: Connection, ids: Ids, rows: Sequence[Any], now: int) -> None:

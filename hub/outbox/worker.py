@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from hub.connect import operations, payload
 from hub.connect.client import held
 from hub.connect.inprocess import Inline
+from hub.connect.limits import turn
 from hub.connect.links import Links
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
@@ -29,6 +30,7 @@ from hub.observe.steps import step
 from hub.outbox import claim, outcomes
 from hub.outbox.announce import Listeners
 from hub.outbox.outcomes import Result
+from hub.outbox.pace import Pace
 from hub.outbox.plan import release_waiting
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -82,6 +84,8 @@ class Outbox:
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         #: what is being sent by us, or whose outcome is not committed yet, by delivery
         self._in_flight: dict[int, _Flight] = {}
+        #: what connections have quota for
+        self._pace = Pace(per_connection)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -207,7 +211,7 @@ class Outbox:
         per_connection = []
         busy = Counter(flight.connection_id for flight in self._in_flight.values())
         for connection_id in claim.live_connections(connection):
-            free = self._per_connection - busy[connection_id]
+            free = self._pace.width(connection_id, now) - busy[connection_id]
             if free > 0:
                 per_connection.append(claim.due(connection, connection_id, now, free))
         # connections take turns, so that a long queue of one does not take all threads
@@ -233,6 +237,10 @@ class Outbox:
         _measure(results, now)
         for result in results:
             self._in_flight.pop(result.sending.id, None)
+            if isinstance(result.outcome, operations.Deferred):
+                self._pace.short(result.sending.connection_id, now, result.outcome.after_s)
+            elif isinstance(result.outcome, operations.Confirmed):
+                self._pace.sent(result.sending.connection_id)
             if isinstance(result.outcome, operations.NeedsReconnect):
                 self._links.forget(result.sending.connection_id)
         if any(each.flows for each in listeners.values()):
@@ -265,7 +273,7 @@ class Outbox:
             return Result(sending, operations.Retry(None, reason), None)
         try:
             age_s = (self._clock() - sending.first_sent_at) / 1_000_000
-            with held(lambda: self._holds(sending)):
+            with held(lambda: self._holds(sending)), turn("delivery", f"delivery:{sending.id}"):
                 outcome = operations.execute(
                     link,
                     sending.operation,

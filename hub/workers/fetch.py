@@ -152,7 +152,8 @@ class FetchWorker:
                     ask_to_reconnect(plan, result.event.connection_id or 0, _said(result.failure))
                 elif result.failure is not None:
                     at = now + _wait_us(result.failure, result.event.attempts)
-                    claim.read_later(connection, result.event, at, _said(result.failure))
+                    tried = not isinstance(result.failure, errors.NoQuota)
+                    claim.read_later(connection, result.event, at, _said(result.failure), attempted=tried)
             plan.write(connection, (QUESTION, CONNECTION))
 
     @staticmethod
@@ -163,7 +164,8 @@ class FetchWorker:
         if answered.failure is not None:
             later, said = plan.now + _wait_us(answered.failure, event.attempts), _said(answered.failure)
         text = fetches.answered(event.fetched, answered.answers)
-        kept = claim.was_fetched(connection, event, text, later=later, reason=said)
+        tried = not isinstance(answered.failure, errors.NoQuota)
+        kept = claim.was_fetched(connection, event, text, later=later, reason=said, attempted=tried)
         if kept and isinstance(answered.failure, errors.ReconnectNeeded):
             ask_to_reconnect(plan, answered.failed_connection, _said(answered.failure))
 

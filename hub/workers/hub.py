@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
+from hub.connect.limits import Limits
 from hub.connect.links import Links
 from hub.connect.registry import Registry
 from hub.connect.vault import Vault, load_root_keys
@@ -33,6 +34,7 @@ from hub.workers.fetch import THREADS, FetchWorker
 from hub.workers.loop import Loop
 from hub.workers.parts import ALL, Part
 from hub.workers.polling import Poller
+from hub.workers.renewing import RenewalWorker
 from hub.workers.scheduler import Scheduler
 from hub.workers.settings import Settings
 
@@ -72,6 +74,7 @@ class Hub:
         parts: Collection[Part] = ALL,
         lease_s: int = 30,
         redis_url: str = "",
+        limits: Limits | None = None,
     ) -> None:
         #: what this process runs when it is started
         self.parts = frozenset(parts)
@@ -85,7 +88,9 @@ class Hub:
         self._lease_us = lease_s * 1_000_000
         #: names this process in leases; the pid alone may come again after a restart
         self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
-        self.links = Links(registry, vault, database, transport, clock=clock)
+        if limits is None:  # a clock that is set by hand is waited for by nobody
+            limits = Limits(redis_url) if clock is now_us else Limits(clock=clock, sleep=None)
+        self.links = Links(registry, vault, database, transport, clock=clock, limits=limits)
         self._problems: dict[int, list[Problem]] = {}
         self._actives: dict[int, Active] = {}
         #: held while flows are loaded; what runs meanwhile goes on with those before
@@ -132,10 +137,12 @@ class Hub:
             self._lease_us,
         )
         self.alerts = AlertWatch(self)
+        self.tokens = RenewalWorker(database, self.links, clock, lambda: self.wake(Part.OUTBOX))
         self._runs: Mapping[Part, _Runs] = {
             Part.OUTBOX: self.outbox,
             Part.BOOKS: self.books,
             Part.FETCH: self.fetch,
+            Part.TOKENS: self.tokens,
             Part.POLL: self.poller,
             Part.SCHEDULE: self.scheduler,
             Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S / 3),

@@ -15,6 +15,8 @@ class Part(StrEnum):
     BOOKS = "books"
     #: reads what events wait for
     FETCH = "fetch"
+    #: asks for tokens ahead of their end
+    TOKENS = "tokens"
     #: asks systems what changed
     POLL = "poll"
     #: puts the ticks of schedules into the inbox

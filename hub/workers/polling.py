@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from hub.connect import errors, reads
+from hub.connect.limits import turn
 from hub.connect.links import Links
 from hub.connect.registry import Registry
 from hub.connect.tables import Connection as ConnectionTable
@@ -187,6 +188,10 @@ class Poller:
             self._poll(known)
         except errors.ReconnectNeeded as error:
             self._ask_to_reconnect(known.merchant_id, known.connection_id, str(error)[:200])
+        except errors.NoQuota as error:  # what is due stays due
+            after = min(int(error.after_s * 1_000_000), known.every)
+            with self._database.write() as connection:
+                turns.put_off(connection, known.place, self._clock() + after)
         except errors.ConnectError as error:
             metrics.failed("poll", error)
             _log.warning(
@@ -234,7 +239,8 @@ class Poller:
         for _ in range(_MAX_PAGES):
             with self._database.read() as connection:
                 cursor = connection.execute(_CURSOR_OF, place).scalar_one_or_none()
-            page = reads.poll(link, record, cursor)
+            with turn("poll", f"poll:{record}"):
+                page = reads.poll(link, record, cursor)
             self._database.ids.ensure(10)
             with self._database.write() as connection:
                 unknown = self._unknown(connection, merchant_id, connection_id, record, page.items)

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from hub.connect import errors, operations, payload, reads
+from hub.connect.limits import turn
 from hub.connect.links import Links
 from hub.inbox import fetches
 from hub.inbox.claim import Event
@@ -42,6 +43,11 @@ class Read:
 
 def read(links: Links, event: Event) -> Read:
     """Reads what an event waits for: its record first, then what its flows ask for."""
+    with turn("backfill" if event.kind == "backfill" else "read", f"event:{event.seq}"):
+        return _read(links, event)
+
+
+def _read(links: Links, event: Event) -> Read:
     if not event.lacks_record:
         return Read(event, answered=answer(links, event))
     try:

@@ -206,13 +206,17 @@ def test_a_system_that_asks_to_wait_is_waited_for(make: Any) -> None:
     link, waited = lab.hub.links.open(lab.depot), []
     depot.refusals = [_json({}, 429, **{"retry-after": "30"}) for _ in range(3)]
 
-    records = list(listing(link, "invoice.create", "2026-11-24T00:00:00Z", sleep=waited.append))
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        lab.clock.forward(seconds)
+
+    records = list(listing(link, "invoice.create", "2026-11-24T00:00:00Z", sleep=sleep))
 
     assert [each["number"] for each in records] == ["F1", "F2", "F3"]
     assert waited == [30.0, 30.0, 30.0]
     depot.refusals = [_json({}, 429, **{"retry-after": "3000"})]
     with pytest.raises(Throttled):
-        list(listing(link, "invoice.create", "2026-11-24T00:00:00Z", sleep=waited.append))
+        list(listing(link, "invoice.create", "2026-11-24T00:00:00Z", sleep=sleep))
 
 
 @ON_SQLITE

@@ -10,6 +10,7 @@ from lab_hub import Lab, System
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub.connect import operations
+from hub.connect.declared_limits import WindowLimit
 from hub.connect.tables import Binding, Connection
 from hub.outbox import claim, outcomes
 from hub.outbox.plan import DELIVERY, REFERENCE, DeliveryConflict
@@ -440,3 +441,38 @@ def test_connections_take_turns(lab: Lab) -> None:
     with lab.database.read() as connection:
         rows = lab.hub.outbox._due(connection, lab.clock())
     assert {row.connection_id for row in rows[:2]} == {lab.lab, other}
+
+
+# -- quota ------------------------------------------------------------------------------------------------------------
+
+
+def test_waiting_for_quota_is_no_attempt(lab: Lab) -> None:
+    """Ten a minute are allowed: forty deliveries take their time, and no attempt is counted for it."""
+    manifest = lab.registry.get("lab").manifest
+    limit = WindowLimit(model="window", requests=10, per=60)
+    link = lab.hub.links.open(lab.lab)
+    link.gate.declare(manifest.model_copy(update={"limits": [limit]}), {})
+    for number in range(40):
+        lab.plan("message.send", f"M{number:02}", {"n": number})
+    arrived = []
+    for _ in range(8):
+        lab.send()
+        arrived.append(len(lab.system.messages))
+        lab.clock.forward(31)
+    assert arrived == [10, 10, 20, 20, 30, 30, 40, 40]
+    assert set(lab.states().values()) == {"confirmed"}
+    assert {row.attempts for row in lab.deliveries()} == {1}
+    assert lab.questions() == []
+
+
+def test_a_delivery_without_quota_says_what_it_waits_for(lab: Lab) -> None:
+    manifest = lab.registry.get("lab").manifest
+    limit = WindowLimit(model="window", requests=1, per=60)
+    lab.hub.links.open(lab.lab).gate.declare(manifest.model_copy(update={"limits": [limit]}), {})
+    lab.plan("message.send", "M1", {"n": 1})
+    lab.plan("message.send", "M2", {"n": 2})
+    lab.send()
+    waiting = next(row for row in lab.deliveries() if row.key == "M2")
+    assert (waiting.state, waiting.attempts, waiting.frozen_body) == ("planned", 0, None)
+    assert "quota" in waiting.reason
+    assert waiting.next_attempt_at > lab.clock()

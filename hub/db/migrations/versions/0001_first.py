@@ -383,14 +383,6 @@ CREATE TABLE restored (
 )
 """,
     """
-CREATE TABLE root_key (
-    id VARCHAR NOT NULL,
-    first_used_at INTEGER NOT NULL,
-    dropped_at INTEGER,
-    PRIMARY KEY (id)
-)
-""",
-    """
 CREATE TABLE run (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -1390,14 +1382,6 @@ CREATE TABLE restored (
     last_seq BIGINT,
     PRIMARY KEY (connection_id),
     CONSTRAINT restored_mode CHECK (mode IN ('observe', 'paused', 'live'))
-)
-""",
-    """
-CREATE TABLE root_key (
-    id VARCHAR NOT NULL,
-    first_used_at BIGINT NOT NULL,
-    dropped_at BIGINT,
-    PRIMARY KEY (id)
 )
 """,
     """
