@@ -242,10 +242,11 @@ def renew(connection: Connection, sending: Collection[int], *, owner: str, until
 
 
 def vendor_key_of(row: Any, frozen: bytes) -> str:
-    """The idempotency key of a delivery: one per fact, and for a state one per content; 40 characters."""
+    """The idempotency key of a delivery: one per fact, and for a state one for each time that its content was computed: a
+    system remembers that it refused a number, and would refuse the same one for ever under its key; 40 characters."""
     parts = [str(row.merchant_id), str(row.connection_id), row.operation, row.key]
     if row.is_state:
-        parts += [str(row.version), frozen.decode()]
+        parts += [str(row.version), str(row.attempts), frozen.decode()]
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
 
 
