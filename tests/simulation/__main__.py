@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 
+from .plants import PLANTS
 from .run import run
 
 
@@ -13,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1, help="so many seeds from there on")
-    parser.add_argument("--plant", help="with a bug planted")
+    parser.add_argument("--plant", choices=sorted(PLANTS), help="with a bug planted")
     parser.add_argument("--trace", action="store_true", help="all steps, also where all is well")
     arguments = parser.parse_args()
     failed, began = 0, time.process_time()

@@ -35,7 +35,7 @@ _ALWAYS = {
     ),
     "two state deliveries of a key wait": (
         "SELECT key FROM delivery WHERE is_state AND state IN ('planned', 'retry') AND frozen_body IS NULL "
-        "AND stale = 0 GROUP BY connection_id, operation, key HAVING count(*) > 1"
+        "AND attempts = 0 GROUP BY connection_id, operation, key HAVING count(*) > 1"
     ),
     "a fact is there twice": (
         "SELECT key FROM delivery WHERE NOT is_state GROUP BY connection_id, operation, key HAVING count(*) > 1"

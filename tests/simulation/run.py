@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from .agreement import Agreement
 from .invariants import Broken, Invariants
+from .plants import PLANTS
 from .schedule import Schedule
 from .stage import Stage
 
@@ -47,7 +49,7 @@ def stage() -> Stage:
 def run(seed: int, plant: str | None = None) -> Outcome:
     """Runs one seed."""
     made = stage()
-    with made.still():
+    with made.still(), PLANTS[plant]() if plant else nullcontext():
         made.begin()
         invariants = Invariants(Path(str(made.file.database.url.database)))
         schedule = Schedule(made, invariants, seed)
