@@ -9,7 +9,7 @@ from typing import Any
 from hub.workers.admin.verify import verify
 
 from .shopping import Customers
-from .stage import UNITS, Stage
+from .stage import MOST_RECEIVED, UNITS, Stage
 
 _DOCUMENTS = (
     "SELECT document.number, document.kind, document.total, sales_order.name FROM document "
@@ -19,6 +19,7 @@ _AVAILABLE = (
     "SELECT item.id, item.sku, sum(on_hand - held - waiting), sum(on_hand) FROM stock_level JOIN item ON item.id = stock_level.item_id "
     "JOIN location ON location.id = stock_level.location_id WHERE location.kind = 'warehouse' GROUP BY item.id, item.sku"
 )
+_NOT_DONE = "SELECT seq, topic, state, outcome FROM inbox WHERE state <> 'done'"
 _DELIVERIES = "SELECT id, operation, key, state, attempts, reason, body FROM delivery"
 _QUESTIONS = "SELECT kind, subject, reason, delivery_id FROM question WHERE state = 'open'"
 
@@ -57,8 +58,9 @@ class Agreement:
         self.wrong.append(text)
 
     def _terminal(self) -> None:
-        for seq, state, outcome in self._stage.rows("SELECT seq, state, outcome FROM inbox WHERE state <> 'done'"):
-            if state != "parked" or self._tidy:
+        for seq, topic, state, outcome in self._stage.rows(_NOT_DONE):
+            refused = state == "parked" and topic == "receipts"
+            if state != "parked" or (self._tidy and not refused):
                 self._say(f"event {seq} is {state}: {outcome}")
         final = ("confirmed", "rejected", "uncertain", "superseded")
         asked = {row.delivery_id for row in self.questions}
@@ -141,7 +143,7 @@ class Agreement:
         kept = {row.ref for row in self._stage.rows("SELECT ref FROM move")}
         expected = Counter(UNITS)
         for ref, (sku, units) in customers.receipts.items():
-            if f"receipt:{ref}:{sku}" in kept:
+            if units <= MOST_RECEIVED and f"receipt:{ref}:{sku}" in kept:
                 expected[sku] += units
         for shipment in self.warehouse["shipments"]:
             if shipment["status"] == "Completed":
@@ -176,7 +178,7 @@ class Agreement:
 
 
 #: a customer who wants more after the warehouse was told, more than there is, a mail that is not proven sent
-_EXPLAINED = frozenset(("order.edited_after_release", "stock.short", "delivery.uncertain"))
+_EXPLAINED = frozenset(("order.edited_after_release", "stock.short", "delivery.uncertain", "validate"))
 #: one who takes back what the warehouse was told to send
 _UNTIDY = frozenset(("shipment.exceeds", "shipment.cancelled", "delivery.rejected", "stock.drift"))
 

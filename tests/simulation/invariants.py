@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from hub.inbox.claim import LEASE_US
+
 #: each answers (what is wrong, where) rows; none is how it should be
 _ALWAYS = {
     "an entry does not balance": "SELECT entry_id FROM posting GROUP BY entry_id, currency HAVING sum(amount) <> 0",
@@ -45,6 +47,11 @@ _ALWAYS = {
     ),
 }
 _QUESTION = " UNION ALL ".join(f"SELECT '{what}', * FROM ({query})" for what, query in _ALWAYS.items())
+#: lanes that a worker has just worked in, with less than half a lease left
+_SHORT = (
+    "SELECT DISTINCT lane.lane FROM lane JOIN inbox ON inbox.lane = lane.lane "
+    "WHERE lane.owner = ? AND inbox.finished_at = ? AND lane.until < ?"
+)
 _SEEN = "SELECT 1 FROM inbox_seen WHERE merchant_id = 1 AND connection_id = ? AND key = ?"
 
 
@@ -66,6 +73,12 @@ class Invariants:
         if found:
             raise Broken("; ".join(f"{what}: {where}" for what, where in found[:5]))
         self._kept(self.acknowledged[-1:])
+
+    def leased(self, owner: str, now: int) -> None:
+        """Who works in a lane has it for half a lease at least. Raises: Broken."""
+        found = self._connection.execute(_SHORT, (owner, now, now + LEASE_US // 2)).fetchall()
+        if found:
+            raise Broken(f"a lane is worked at the end of its lease: {found}")
 
     def check_all(self) -> None:
         """Also that each event that was ever answered is there. Raises: Broken."""

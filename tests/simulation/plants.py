@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import msgspec
+import sqlalchemy as sa
 
 from hub.core.plan import Plan
 from hub.flows.steps import order_sync
@@ -21,7 +22,7 @@ Plant = Callable[[], AbstractContextManager[Any]]
 
 def _fence_not_checked() -> AbstractContextManager[Any]:
     """A worker that lost its lanes writes all the same."""
-    return mock.patch.object(lanes, "check_fences", lambda *_given: None)
+    return mock.patch.object(lanes, "check_fences", return_value=None)
 
 
 def _key_not_kept() -> AbstractContextManager[Any]:
@@ -44,7 +45,7 @@ _WITHOUT_KEY = claim._TAKE.values(frozen_body=None, frozen_key=None)
 
 def _refused_part_kept() -> AbstractContextManager[Any]:
     """What an event or a flow planned before it was refused stays in the plan."""
-    return mock.patch.object(Plan, "rollback", lambda _plan, _mark: None)
+    return mock.patch.object(Plan, "rollback", return_value=None)
 
 
 def _dedup_too_wide() -> AbstractContextManager[Any]:
@@ -63,9 +64,9 @@ def _absent_is_empty() -> AbstractContextManager[Any]:
 
     def sync_all(plan_: Any, order: Any, **given: Any) -> Any:
         stamp = order.header.as_of if order.header is not None else None
-        if stamp is not None and order.payments is None:
+        if stamp is not None and (order.payments is None or not order.payments.complete):
             order = msgspec.structs.replace(order, payments=Payments(as_of=stamp))
-        if stamp is not None and order.refunds is None:
+        if stamp is not None and (order.refunds is None or not order.refunds.complete):
             order = msgspec.structs.replace(order, refunds=Refunds(as_of=stamp))
         return real(plan_, order, **given)
 
@@ -73,13 +74,8 @@ def _absent_is_empty() -> AbstractContextManager[Any]:
 
 
 def _lease_not_renewed() -> AbstractContextManager[Any]:
-    """A lease is taken for no time at all: it has run out before the work begins."""
-    real = lanes.lease
-
-    def short(connection: Any, merchant_id: int, wanted: Any, *, owner: str, now: int, until: int) -> Any:
-        return real(connection, merchant_id, wanted, owner=owner, now=now, until=now)
-
-    return mock.patch.object(lanes, "lease", short)
+    """A lane that a worker has is worked to the end of its lease and beyond."""
+    return mock.patch.object(lanes, "_RENEW", lanes._RENEW.where(sa.false()))
 
 
 def _state_not_merged() -> AbstractContextManager[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hub.connect import reads
@@ -23,7 +24,15 @@ class Process:
     """One process of the hub: what it holds in memory is lost when it crashes."""
 
     def __init__(
-        self, name: str, url: str, vault: Vault, registry: Registry, clock: FakeClock, transport: Any, lanes: int
+        self,
+        name: str,
+        url: str,
+        vault: Vault,
+        registry: Registry,
+        clock: FakeClock,
+        transport: Any,
+        lanes: int,
+        home: Path,
     ) -> None:
         self.name = name
         self.instants = Instants()
@@ -33,6 +42,7 @@ class Process:
         self._registry = registry
         self._clock = clock
         self._lanes = lanes
+        self._home = home
         self._hub: Hub | None = None
         #: stopped (SIGSTOP) in the midst of a step
         self.stopped = False
@@ -51,7 +61,13 @@ class Process:
             self._hub.links.close()
         self.database.ids.restore(())
         hub = Hub(
-            self.database, self._vault, self._registry, clock=self._clock, outbox_threads=0, transport=self._transport
+            self.database,
+            self._vault,
+            self._registry,
+            homes=[self._home],
+            clock=self._clock,
+            outbox_threads=0,
+            transport=self._transport,
         )
         hub.locks.hold = _watched(hub.locks.hold, self.instants)  # type: ignore[method-assign]
         self._hub = hub

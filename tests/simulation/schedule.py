@@ -117,7 +117,11 @@ class Schedule:
             raise Crash
 
     def _job(self, process: Process, job: str) -> Any:
-        return self._do(process, process.jobs()[job])
+        began = self.stage.clock.now
+        done = self._do(process, process.jobs()[job])
+        if job == "books" and began == self.stage.clock.now:
+            self.invariants.leased(f"{process.hub.owner}-books", began)
+        return done
 
     def _turn(self, process: Process) -> Any:
         """Each of its threads has a turn."""

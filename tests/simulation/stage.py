@@ -34,6 +34,15 @@ PRODUCTS = [
     {"sku": "TEA-01", "title": "Thé", "price": "7.35", "vat": "0.055", "quantity": UNITS["TEA-01"]},
     {"sku": "BOOK-01", "title": "Livre", "price": "9.99", "vat": "0.055", "quantity": UNITS["BOOK-01"]},
 ]
+#: a receipt of more is refused, after its units were put on the shelf: they have to be taken off again
+MOST_RECEIVED = 3
+_RECEIPTS = f"""flow: goods-receipts
+description: Goods came in, and not too many at once.
+on: {{manual: receipts}}
+steps:
+  - stock.move: {{source: supplier, destination: main, kind: receipt, ref: "'receipt:' + record.ref + ':' + record.sku"}}
+  - validate: {{that: record.quantity <= {MOST_RECEIVED}, else: "'too many at once'"}}
+"""
 #: what is asked for changes: a role and its record
 POLLED = (("shop", "order"), ("warehouse", "shipment"))
 
@@ -42,6 +51,9 @@ class Stage:
     """Made once a process of the test run; `begin` makes it as new."""
 
     def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        (self.home / "flows").mkdir(parents=True)
+        (self.home / "flows/goods-receipts.yaml").write_text(_RECEIPTS, "utf-8")
         self.clock = FakeClock(BEGIN)
         self.registry = Registry.discover()
         self.file = ScratchFile(folder)
@@ -51,7 +63,12 @@ class Stage:
         self.wire = Wire(self.registry, self.clock)
         self._settings = self._reset()
         self.scratch = Scratch(
-            self.file, self.registry, self.clock, transport=self.sandboxes.transport, first_id=100_000
+            self.file,
+            self.registry,
+            self.clock,
+            homes=[self.home],
+            transport=self.sandboxes.transport,
+            first_id=100_000,
         )
         self.connections = {
             role: self.scratch.connect(role, connector, self._settings[role], mode="live")
@@ -69,7 +86,7 @@ class Stage:
         self.processes = [
             Process(
                 name, str(self.file.database.url), self.scratch.vault, self.registry, self.clock,
-                self.sandboxes.transport, self.lanes,
+                self.sandboxes.transport, self.lanes, self.home,
             )
             for name in ("A", "B")
         ]  # fmt: skip
