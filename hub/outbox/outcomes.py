@@ -97,6 +97,7 @@ def commit(
                 case operations.Confirmed() if result.spec is not None and result.spec.read:
                     # a look changes nothing over there: no effect, nothing to log
                     _set(connection, sending, state=DeliveryState.SUPERSEDED, reason="as expected", finished_at=now)
+                    _resolve(plan, sending)
                 case operations.Confirmed():
                     confirmed.append(result)
                     _resolve(plan, sending)
