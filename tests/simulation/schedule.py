@@ -119,7 +119,7 @@ class Schedule:
     def _job(self, process: Process, job: str) -> Any:
         began = self.stage.clock.now
         done = self._do(process, process.jobs()[job])
-        if job == "books" and began == self.stage.clock.now:
+        if job == "books" and done == "True" and began == self.stage.clock.now:
             self.invariants.leased(f"{process.hub.owner}-books", began)
         return done
 

@@ -43,7 +43,7 @@ class Customers:
         order = self._stage.sandboxes.inside("shop").shop.order(name)
         if self.tidy and kind in ("refund", "edit", "cancel") and order.received and not _shipped(order):
             kind = "more" if kind == "edit" or not self._gets_gestures(order) else "gesture"
-        if kind == "cancel" and order.refunds:
+        if (kind == "cancel" and order.refunds) or (kind == "refund" and order.cancelled_at is not None):
             kind = "touch"
         spec: dict[str, Any] = {}
         if kind == "more":
