@@ -97,6 +97,7 @@ class Schedule:
 
     def _do(self, process: Process, work: Callable[[], Any]) -> Any:
         """One step of a process, perhaps interrupted."""
+        self.stage.clock.now += 1_000
         drawn, at = self.chance.random(), 1 + int(self.chance.expovariate(1 / 12))
         interrupted = None
         if drawn < self._crashes:
@@ -117,9 +118,9 @@ class Schedule:
             raise Crash
 
     def _job(self, process: Process, job: str) -> Any:
-        began = self.stage.clock.now
+        began = self.stage.clock.now + 1_000
         done = self._do(process, process.jobs()[job])
-        if job == "books" and began == self.stage.clock.now:
+        if job == "books" and done == "True" and began == self.stage.clock.now:
             self.invariants.leased(f"{process.hub.owner}-books", began)
         return done
 

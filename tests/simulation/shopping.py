@@ -42,14 +42,14 @@ class Customers:
             return self._ship()
         order = self._stage.sandboxes.inside("shop").shop.order(name)
         if self.tidy and kind in ("refund", "edit", "cancel") and order.received and not _shipped(order):
-            kind = "more" if kind == "edit" or not self._gets_gestures(order) else "gesture"
-        if kind == "cancel" and order.refunds:
+            kind = "more" if kind == "edit" or not self._gets_gestures(order) else "refund"
+        if kind == "edit" and order.refunds:
+            kind = "more"
+        if (kind == "cancel" and order.refunds) or (kind == "refund" and order.cancelled_at is not None):
             kind = "touch"
         spec: dict[str, Any] = {}
         if kind == "more":
             kind, spec = "edit", self._more()
-        elif kind == "gesture":
-            kind, spec = "refund", self._gesture()
         elif kind == "refund":
             spec = self._refund(order)
         elif kind == "edit":

@@ -230,6 +230,18 @@ def test_nobody_is_asked_when_the_orders_came_in_while_the_number_was_on_its_way
     assert lab.states() == {shelf.key: "retry"}
 
 
+def test_a_check_that_failed_often_and_then_finds_the_right_number_asks_nobody_any_more(lab: Lab, shelf: Shelf) -> None:
+    lab.plan("stock.check", shelf.key, state=True)
+    lab.system.fault("GET /stock", times=3 * TELL_AFTER)
+    while not lab.questions():
+        lab.send()
+        lab.clock.forward(4_000)
+    lab.system.faults.clear()
+    lab.send()
+    assert lab.states() == {shelf.key: "superseded"}
+    assert lab.questions() == []
+
+
 def _drift(lab: Lab, shelf: Shelf) -> Any:
     shelf.receive(5)
     shelf.plan()
