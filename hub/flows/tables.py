@@ -116,6 +116,8 @@ class Run(SQLModel, table=True):
     subject: str | None = None
     state: str
     reason: str | None = Field(default=None, sa_column=Column(Text))
+    #: of what it is parked for (`hub/inbox/error_class.py`)
+    error_class: str | None = None
     #: what it changed: "invoice 12, delivery 13"
     changed: str = Field(default="", sa_column=Column(Text, nullable=False))
     scope: bytes | None = blob()
