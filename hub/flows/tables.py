@@ -105,6 +105,14 @@ class Run(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('done', 'stopped', 'parked')", name="run_state"),
         Index("run_event", "merchant_id", "event_seq"),
+        Index(
+            "run_parked",
+            "merchant_id",
+            "subject",
+            "flow",
+            sqlite_where=text("state = 'parked'"),
+            postgresql_where=text("state = 'parked'"),
+        ),
     )
     id: int = id_column()
     merchant_id: int = bigint()

@@ -23,6 +23,7 @@ from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows import readback
+from hub.flows.activation import load_earlier
 from hub.flows.stored import stored_record
 from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
@@ -45,12 +46,28 @@ Values = Mapping[str, Any]
 
 
 def replay(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
-    """The event is worked again; of a flow that answered a core event only its run is."""
+    """The event is worked again; of a flow that answered core events only its runs are."""
+    if not is_about_runs(hub, question):
+        _reopen(changing, question)
+        return True
+    return run_again(hub, changing, question)
+
+
+def is_about_runs(hub: Hub, question: Row) -> bool:
+    """Whether a question is of runs that answered core events, while their inbox events are done."""
     run = _run(hub, question)
-    if run is not None and run["trigger"] is not None and not _is_own_event(hub, run):
-        return _run_again(hub, changing, run)
-    _reopen(changing, question)
-    return True
+    return run is not None and run["trigger"] is not None and not _is_own_event(hub, run)
+
+
+def run_again(hub: Hub, changing: Change, question: Row, *, same_version: bool = False) -> bool:
+    """The runs that a question is of, in order, with the flow as it is now or with the versions that they were of. Returns
+    whether none of them was parked again."""
+    first = _run(hub, question)
+    assert first is not None
+    with hub.database.read() as connection:
+        found = connection.execute(_PARKED_WITH, {**first, "since": question["created_at"]}).mappings()
+        runs = [dict(row) for row in found]
+    return all([_run_again(hub, changing, run, same_version=same_version) for run in runs])
 
 
 def retry(hub: Hub, changing: Change, question: Row, values: Values) -> bool:
@@ -175,8 +192,22 @@ def _subject(run: Row) -> str:
     return f"{run['subject']}:{run['flow']}"
 
 
-def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
-    """A parked run of a core event: with the flow as it is now and the record as it was."""
+_PARKED_WITH = (
+    sa.select(_RUN)
+    .where(
+        _RUN.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+        # the condition of the partial index, word for word
+        sa.text("run.state = 'parked'"),
+        _RUN.c.subject == sa.bindparam("subject"),
+        _RUN.c.flow == sa.bindparam("flow"),
+        _RUN.c.started_at >= sa.bindparam("since", type_=sa.BigInteger),
+    )
+    .order_by(_RUN.c.started_at, _RUN.c.event_seq, _RUN.c.id)
+)
+
+
+def _run_again(hub: Hub, changing: Change, run: Row, *, same_version: bool = False) -> bool:
+    """A parked run of a core event: with the record as it was, and the flow as it is now or was."""
     flow = next((flow for flow in changing.active.flows if flow.name == run["flow"]), None)
     if flow is None:
         raise AdminError(f"flow {run['flow']} is not there any more: drop the question")
@@ -184,6 +215,9 @@ def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
         raise AdminError(f"run {run['id']} of flow {run['flow']} kept no record to run with again")
     happened = CoreEvent(run["trigger"], run["subject"], stored_record(run["scope"]))
     event = replace(core.event_of(changing, seq=run["event_seq"]), received_at=_came_in(hub, run))
+    if same_version:
+        load_earlier(hub.database, changing.active, {run["version_hash"]})
+        event = replace(event, versions=json.dumps({run["flow"]: run["version_hash"]}))
     return hub.batch.answer(flow, happened, changing.plan, event, changing.active)
 
 

@@ -20,6 +20,7 @@ from hub.outbox.tables import DeliveryEdit
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.paging import instant
 from hub.workers.hub import Hub
+from hub.workers.parts import Part
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _EVENT_EDIT = EventEdit.__table__  # type: ignore[attr-defined]
@@ -155,7 +156,7 @@ def edit_event(
         number = keep(connection, OF_EVENTS, seq, row, wanted, now)
         connection.execute(_INBOX.update().where(_INBOX.c.seq == seq).values(body=made))
         again.reopen(connection, merchant_id, locked, now, by, said=f"edit {number}")
-    hub.books.wake()
+    hub.wake(Part.BOOKS)
     return {"event": seq, "version": number}
 
 

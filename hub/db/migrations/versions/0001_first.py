@@ -466,6 +466,7 @@ CREATE TABLE run (
 )
 """,
     "CREATE INDEX run_event ON run (merchant_id, event_seq)",
+    "CREATE INDEX run_parked ON run (merchant_id, subject, flow) WHERE state = 'parked'",
     """
 CREATE TABLE series (
     id INTEGER NOT NULL,
@@ -1533,6 +1534,7 @@ CREATE TABLE run (
 )
 """,
     "CREATE INDEX run_event ON run (merchant_id, event_seq)",
+    "CREATE INDEX run_parked ON run (merchant_id, subject, flow) WHERE state = 'parked'",
     """
 CREATE TABLE series (
     id BIGINT NOT NULL,
