@@ -319,7 +319,10 @@ def _park(
     connection: Connection, plan: Plan, sending: Any, state: DeliveryState, reason: str, detail: Any, now: int
 ) -> None:
     kind = f"delivery.{state}"
-    _set(connection, sending, state=state, reason=reason, error_class=class_of(kind).value, finished_at=now)
+    changed: dict[str, Any] = {"error_class": class_of(kind).value, "finished_at": now}
+    if state == DeliveryState.UNCERTAIN:
+        changed["maybe_sent"] = True  # should a person have it sent again, its ladder is to know
+    _set(connection, sending, state=state, reason=reason, **changed)
     _resolve(plan, sending)
     raise_question(
         plan,
