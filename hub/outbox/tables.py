@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, PrimaryKeyConstraint, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from hub.db.types import bigint, blob, id_column
+from hub.db.types import BIGINT, bigint, blob, id_column
 
 
 class DeliveryState(StrEnum):
@@ -81,7 +81,7 @@ class Delivery(SQLModel, table=True):
     state: str
     attempts: int = 0
     #: counts all attempts, whoever began them: the outcome of one is that of the last only if it has its number
-    fence: int = bigint(default=0)
+    fence: int = Field(default=0, sa_column=Column(BIGINT, nullable=False, default=0, server_default="0"))
     #: an earlier attempt may have arrived
     maybe_sent: bool = False
     #: the first attempt, from which the vendor's memory of the key counts

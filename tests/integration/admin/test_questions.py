@@ -314,9 +314,9 @@ def drift(desk):
             "INSERT INTO channel_level (id, merchant_id, connection_id, item_id, expected, acknowledged, adopted_at) "
             "VALUES (:level, 1, :shop, :item, 8, 10, 1)",
             "INSERT INTO delivery (id, merchant_id, connection_id, operation, key, version, ladder, is_state, is_ensure, "
-            "ordering_key, state, attempts, fence, maybe_sent, stale, next_attempt_at, lease_until, created_at) VALUES "
+            "ordering_key, state, attempts, maybe_sent, stale, next_attempt_at, lease_until, created_at) VALUES "
             "(:delivery, 1, :shop, 'stock.set', 'item:' || :item, 0, 'compare_and_set', true, false, 'item:' || :item, "
-            "'waiting', 3, 0, false, 0, 0, 0, 1)",
+            "'waiting', 3, false, 0, 0, 0, 1)",
             "INSERT INTO question (id, merchant_id, kind, error_class, subject, reason, details, answers, state, delivery_id, "
             "created_at) "
             "VALUES (:question, 1, 'stock.drift', 'drift', 'item:' || :item, 'drift', :details, :answers, 'open', :delivery, 1)",
