@@ -221,7 +221,7 @@ class Question(SQLModel, table=True):
     merchant_id: int = bigint()
     kind: str
     #: of its kind (`error_class.py`)
-    error_class: str
+    error_class: str = Field(default="other", sa_column=Column(Text, nullable=False, server_default="other"))
     subject: str
     reason: str = Field(sa_column=Column(Text, nullable=False))
     details: str = Field(default="{}", sa_column=Column(Text, nullable=False))
