@@ -366,6 +366,11 @@ class Lab:
             order = table.c.seq if "seq" in table.c else table.c.id
             return list(connection.execute(sa.select(table).where(*conditions).order_by(order)).all())
 
+    def rows_of(self, table: Any) -> list[Any]:
+        """All rows of a table."""
+        with self.database.read() as connection:
+            return list(connection.execute(sa.select(table)).all())
+
     def deliveries(self, **where: Any) -> list[Any]:
         return self.rows(DELIVERY, **where)
 

@@ -10,6 +10,7 @@ from hub.cli.errors import CommandError
 from hub.cli.options import Before, Home, Json, Limit
 from hub.cli.output import print_json
 from hub.cli.pages import show_page
+from hub.cli.parked import Connection, ErrorClass, File, Flow, Set, Since, Until, Why, edited, print_one
 from hub.cli.reach import reached
 
 app = typer.Typer(
@@ -17,6 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Deliveries: list them, settle parked ones, release restored connections.",
 )
+Delivery = Annotated[int, typer.Argument(help="Id of the delivery.")]
+Work = Annotated[bool, typer.Option("--work", help="Wait until what follows is worked.")]
 
 
 @app.command("list")
@@ -24,47 +27,99 @@ def list_(
     state: Annotated[
         str | None, typer.Option(help="planned, waiting, retry, confirmed, rejected, uncertain...")
     ] = None,
-    connection: Annotated[str | None, typer.Option(help="To one connection.")] = None,
+    error_class: ErrorClass = None,
+    connection: Connection = None,
+    flow: Flow = None,
     operation: Annotated[str | None, typer.Option(help="Of one operation.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     before: Before = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
-    columns = ["id", "state", "connection", "operation", "key", "attempts", "external_id", "reason"]
     show_page(
         "outbox",
-        columns,
+        ["id", "state", "connection", "operation", "key", "attempts", "external_id", "error_class", "reason"],
         home=home,
         json=json,
         state=state,
+        error_class=error_class,
         connection=connection,
+        flow=flow,
         operation=operation,
+        since=since,
+        until=until,
         limit=limit,
         before=before,
     )
 
 
 @app.command()
-def resolve(
-    delivery: Annotated[int, typer.Argument(help="Id of the delivery.")],
-    answer: Annotated[str, typer.Argument(help="resend, confirmed or drop.")],
-    external_id: Annotated[str | None, typer.Option(help="For `confirmed`: its id at the other system.")] = None,
-    home: Home = None,
-    json: Json = False,
-) -> None:
-    """Settle a delivery that was rejected or of which nobody knows whether it arrived."""
-    values = {"external_id": external_id} if external_id else {}
-    with reached(home, writes=True) as hub:
-        asked = hub.call("questions", delivery=delivery)["items"]
-        if not asked:
-            raise CommandError(f"delivery {delivery} has no open question: see `hub outbox list`")
-        result = hub.call("answer", question_id=int(asked[0]["id"]), answer=answer, values=values)
+def show(delivery: Delivery, home: Home = None, json: Json = False) -> None:
+    """Show a delivery with its body, the bodies that people replaced, and who settled it."""
+    with reached(home) as hub:
+        result = hub.call("delivery", delivery_id=delivery)
     if json:
         print_json(result)
     else:
-        print(f"delivery {delivery}: {answer}")
+        print_one(result)
+
+
+@app.command()
+def resolve(
+    delivery: Delivery,
+    confirmed: Annotated[str | None, typer.Option(help="It is there: its id at the other system.")] = None,
+    resend: Annotated[
+        bool,
+        typer.Option(
+            "--resend", help="Send it again: by its ladder where it has one, else once more even if it arrived."
+        ),
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Do not send it.")] = False,
+    work: Work = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Settle a delivery that was refused, or of which nobody knows whether it arrived. Who said what is kept."""
+    given = {"confirmed": confirmed is not None, "resend": resend, "drop": drop}
+    said = [name for name, is_given in given.items() if is_given]
+    if len(said) != 1:
+        raise CommandError("say one of --confirmed ID, --resend and --drop", exit_code=2)
+    with reached(home, writes=True) as hub:
+        result = hub.call("resolve", delivery_id=delivery, answer=said[0], external_id=confirmed)
+        if work:
+            hub.work()
+    if json:
+        print_json(result)
+    else:
+        print(f"delivery {delivery}: {said[0]}")
+
+
+@app.command()
+def edit(
+    delivery: Delivery,
+    file: File = None,
+    set_: Set = None,
+    why: Why = None,
+    work: Work = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Edit the body of a refused delivery (in $EDITOR, or as said) and send it under the same key. The one that it had is
+    kept."""
+    with reached(home) as hub:
+        now = hub.call("delivery", delivery_id=delivery)
+    asked = edited(now, file, set_)
+    with reached(home, writes=True) as hub:
+        result = hub.call("delivery-edit", delivery_id=delivery, **asked, why=why)
+        if work:
+            hub.work()
+    if json:
+        print_json(result)
+    else:
+        print(f"delivery {delivery} is sent with version {result['version']} of its body")
 
 
 @app.command()

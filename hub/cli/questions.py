@@ -9,6 +9,7 @@ import typer
 from hub.cli.errors import CommandError
 from hub.cli.options import Before, Home, Json, Limit
 from hub.cli.output import print_json, print_next, print_table
+from hub.cli.parked import Connection, ErrorClass, Flow, Since, Until
 from hub.cli.reach import reached
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Questions: list and answer them.")
@@ -17,6 +18,11 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Questions: 
 @app.command("list")
 def list_(
     state: Annotated[str, typer.Option(help="open, answered, resolved or all.")] = "open",
+    error_class: ErrorClass = None,
+    connection: Connection = None,
+    flow: Flow = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     before: Before = None,
     home: Home = None,
@@ -26,7 +32,17 @@ def list_(
     if state not in ("open", "answered", "resolved", "all"):
         raise CommandError(f"{state!r} is not a state: open, answered, resolved or all", exit_code=2)
     with reached(home) as hub:
-        result = hub.call("questions", state=state, limit=limit, before=before)
+        result = hub.call(
+            "questions",
+            state=state,
+            error_class=error_class,
+            connection=connection,
+            flow=flow,
+            since=since,
+            until=until,
+            limit=limit,
+            before=before,
+        )
     if json:
         print_json(result)
         return

@@ -5,9 +5,11 @@ A hub on PostgreSQL is always opened here: a command is one more of its processe
 
 from __future__ import annotations
 
+import getpass
 import importlib
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -51,6 +53,15 @@ CALLS = {
     "poll": Call("POST", "/connections/{name}/poll", "events:poll"),
     "trigger": Call("POST", "/events/{name}", "events:trigger"),
     "replay": Call("POST", "/replay", "events:replay"),
+    "replays": Call("GET", "/replays", "replays:listed"),
+    "replay-begin": Call("POST", "/replays", "replays:begin"),
+    "replay-one": Call("GET", "/replays/{replay_id}", "replays:one"),
+    "replay-set": Call("POST", "/replays/{replay_id}/{state}", "replays:set_state"),
+    "event": Call("GET", "/inbox/{seq}", "edits:event"),
+    "event-edit": Call("POST", "/inbox/{seq}/edit", "edits:edit_event"),
+    "delivery": Call("GET", "/outbox/{delivery_id}", "deliveries:shown"),
+    "delivery-edit": Call("POST", "/outbox/{delivery_id}/edit", "deliveries:edit"),
+    "resolve": Call("POST", "/outbox/{delivery_id}/resolve", "deliveries:resolve"),
     "flows": Call("GET", "/flows", "rollout:listed"),
     "flow-diff": Call("GET", "/flows/{flow}/diff", "rollout:diff"),
     "flow-activate": Call("POST", "/flows/{flow}/activate", "rollout:activate"),
@@ -74,13 +85,26 @@ CALLS = {
 }
 
 
+#: calls that keep who made them
+_RECORDED = ("answer replay replay-begin event-edit delivery-edit resolve flow-activate flow-rollback").split()
+
+
+def _who() -> str:
+    """Who stands at this terminal, for the record."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = ""
+    return f"cli:{name}" if re.fullmatch(r"[\w.@+-]{1,50}", name) else "cli"
+
+
 class Reached(Protocol):
     """A hub that answers calls."""
 
     def call(self, name: str, /, **arguments: Any) -> dict[str, Any]: ...
 
-    def work(self) -> None:
-        """Lets everything be worked that can be."""
+    def work(self, told: Callable[[], bool] | None = None) -> None:
+        """Lets everything be worked that can be. `told` is called again and again meanwhile; true: that was enough."""
 
 
 @contextmanager
@@ -162,18 +186,21 @@ class _Local:
                 raise CommandError("where do webhooks go to? Set HUB_PUBLIC_URL, or give --callback-url")
             given["callback_url"] = f"{self._settings.public_url}/webhooks/{given['name']}"
         code = getattr(importlib.import_module(f"hub.workers.admin.{module}"), function)
-        if name in ("answer", "replay", "flow-activate", "flow-rollback"):
-            given["by"] = "cli"
+        if name in _RECORDED:
+            given["by"] = _who()
         result: dict[str, Any] = code(self._hub, **given)
         return result
 
-    def work(self) -> None:
-        self._hub.run_until_idle()
+    def work(self, told: Callable[[], bool] | None = None) -> None:
         # on PostgreSQL other processes may be at what was left to them
         until = time.monotonic() + _OTHERS_S
-        while self._settings.many and not self.call("status")["idle"] and time.monotonic() < until:
+        while True:
+            while self._hub.work_once():
+                if told is not None and told():
+                    return
+            if not self._settings.many or self.call("status")["idle"] or time.monotonic() >= until:
+                return
             time.sleep(0.1)
-            self._hub.run_until_idle()
 
 
 class _Remote:
@@ -183,7 +210,7 @@ class _Remote:
         self._url = running.url
         self._http: Any = httpx.Client(
             base_url=running.url,
-            headers={"authorization": f"Bearer {running.token}"},
+            headers={"authorization": f"Bearer {running.token}", "x-hub-by": _who()},
             # a proxy of the environment is not for this machine, and would see the token
             trust_env=False,
         )
@@ -225,8 +252,8 @@ class _Remote:
             return dict(data)
         raise CommandError(data.get("error", f"the hub answered {answer.status_code}"), data.get("problems", []))
 
-    def work(self) -> None:
-        while not self.call("status")["idle"]:
+    def work(self, told: Callable[[], bool] | None = None) -> None:
+        while not (self.call("status")["idle"] if told is None else told()):
             time.sleep(0.1)
 
 

@@ -46,6 +46,7 @@ from hub.flows.tables import Run as RunTable
 from hub.inbox import claim, fetches, lanes
 from hub.inbox.arrivals import from_core
 from hub.inbox.claim import Claim, Event
+from hub.inbox.error_class import ErrorClass, class_of
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.receive import row_of
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
@@ -81,10 +82,11 @@ MAX_ALONE = 3
 @dataclass(frozen=True)
 class Outcome:
     """What came of an event: `done`, `parked`, `fetch` when something is to be read first, or `ready` when it has to wait
-    for an earlier one; and why."""
+    for an earlier one; and why. `error_class`: of what it is parked for."""
 
     state: str
     reason: str | None
+    error_class: str | None = None
 
 
 @dataclass
@@ -199,7 +201,7 @@ class Batch:
                 outcomes = self._apply_all(prepared, plan, active, held or Held())
             plan.write(connection, WRITE_ORDER)
             outbox_plan.settle(connection, plan)
-            claim.finish(connection, claimed.events, [(o.state, o.reason) for o in outcomes], plan.now)
+            claim.finish(connection, claimed.events, [(o.state, o.reason, o.error_class) for o in outcomes], plan.now)
             for one, outcome in zip(prepared, outcomes, strict=True):
                 if outcome.state == "fetch":
                     claim.fetch_first(connection, one.event, fetches.asked(one.event.fetched, one.needs))
@@ -270,7 +272,9 @@ class Batch:
                 reason = "; ".join(run.notes)[:400] or None
         self._record(run, plan, state, reason)
 
-    def _record(self, run: Run, plan: Plan, state: str, reason: str | None) -> None:
+    def _record(
+        self, run: Run, plan: Plan, state: str, reason: str | None, error_class: ErrorClass | None = None
+    ) -> None:
         if state == "stopped" and reason == "when":
             return  # a flow that this event was never meant for leaves no run
         plan.insert(
@@ -284,6 +288,7 @@ class Batch:
                 "subject": run.trigger.subject if run.trigger.core else None,
                 "state": state,
                 "reason": reason,
+                "error_class": error_class.value if error_class is not None else None,
                 "changed": ", ".join(run.changed),
                 # a core event is told once: what a person lets run again needs its record
                 "scope": payload.encode(run.trigger.record) if state == "parked" and run.trigger.core else None,
@@ -395,7 +400,7 @@ class Batch:
             run.id = plan.next_id()
             kind, reason, details, answers = question_of(error)
             reason = without_people(reason, run.trigger.record)
-            self._record(run, plan, "parked", reason)
+            self._record(run, plan, "parked", reason, class_of(kind))
             step(
                 _log,
                 "run parked",
@@ -439,7 +444,7 @@ class Batch:
         reason = without_people(reason, *([] if run is None else [run.trigger.record]))
         if run is not None:
             run.id = plan.next_id()
-            self._record(run, plan, "parked", reason)
+            self._record(run, plan, "parked", reason, class_of(kind))
         question = raise_question(
             plan,
             kind=kind,
@@ -450,7 +455,7 @@ class Batch:
             event_seq=event.seq,
             run_id=run.id if run is not None else None,
         )
-        return Outcome("parked", f"question {question}: {reason}"[:400])
+        return Outcome("parked", f"question {question}: {reason}"[:400], class_of(kind).value)
 
     def park_crashing(self, claimed: Claim, active: Active) -> list[Outcome]:
         """Parks an event that stopped its worker again and again while it was worked alone."""

@@ -105,6 +105,14 @@ class Run(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('done', 'stopped', 'parked')", name="run_state"),
         Index("run_event", "merchant_id", "event_seq"),
+        Index(
+            "run_parked",
+            "merchant_id",
+            "subject",
+            "flow",
+            sqlite_where=text("state = 'parked'"),
+            postgresql_where=text("state = 'parked'"),
+        ),
     )
     id: int = id_column()
     merchant_id: int = bigint()
@@ -116,6 +124,8 @@ class Run(SQLModel, table=True):
     subject: str | None = None
     state: str
     reason: str | None = Field(default=None, sa_column=Column(Text))
+    #: of what it is parked for (`hub/inbox/error_class.py`)
+    error_class: str | None = None
     #: what it changed: "invoice 12, delivery 13"
     changed: str = Field(default="", sa_column=Column(Text, nullable=False))
     scope: bytes | None = blob()

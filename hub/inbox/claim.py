@@ -273,12 +273,19 @@ def release_reads(connection: Connection) -> None:
 
 
 def finish(
-    connection: Connection, events: Sequence[Event], outcomes: Sequence[tuple[str, str | None]], now: int
+    connection: Connection, events: Sequence[Event], outcomes: Sequence[tuple[str, str | None, str | None]], now: int
 ) -> None:
-    """Reports events as done, parked, still ready or waiting for a read, with what came of them."""
+    """Reports events as done, parked, still ready or waiting for a read, with what came of them and the class of error
+    that they are parked for."""
     values = [
-        {"_seq": event.seq, "_state": state, "_outcome": outcome, "_at": now if state in _TERMINAL else None}
-        for event, (state, outcome) in zip(events, outcomes, strict=True)
+        {
+            "_seq": event.seq,
+            "_state": state,
+            "_outcome": outcome,
+            "_class": error_class,
+            "_at": now if state in _TERMINAL else None,
+        }
+        for event, (state, outcome, error_class) in zip(events, outcomes, strict=True)
     ]
     connection.execute(_FINISH, values)
 
@@ -286,7 +293,13 @@ def finish(
 _FINISH = (
     _INBOX.update()
     .where(_INBOX.c.seq == sa.bindparam("_seq"))
-    .values(state=sa.bindparam("_state"), outcome=sa.bindparam("_outcome"), finished_at=sa.bindparam("_at"), claims=0)
+    .values(
+        state=sa.bindparam("_state"),
+        outcome=sa.bindparam("_outcome"),
+        error_class=sa.bindparam("_class"),
+        finished_at=sa.bindparam("_at"),
+        claims=0,
+    )
 )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from hub.core.plan import Plan, Row, Source
 from hub.core.reading import among, rows_in
+from hub.inbox.error_class import class_of
 from hub.inbox.tables import Question
 
 QUESTION = Question.__table__  # type: ignore[attr-defined]
@@ -55,6 +56,7 @@ def raise_question(
         QUESTION,
         {
             "kind": kind,
+            "error_class": class_of(kind).value,
             "subject": subject,
             "reason": reason,
             "details": text,

@@ -54,6 +54,20 @@ class Inbox(SQLModel, table=True):
             sqlite_where=text("state = 'parked'"),
             postgresql_where=text("state = 'parked'"),
         ),
+        Index(
+            "inbox_parked",
+            "merchant_id",
+            "seq",
+            sqlite_where=text("state = 'parked'"),
+            postgresql_where=text("state = 'parked'"),
+        ),
+        Index(
+            "inbox_replay",
+            "replay_id",
+            "state",
+            sqlite_where=text("replay_id IS NOT NULL"),
+            postgresql_where=text("replay_id IS NOT NULL"),
+        ),
         Index("inbox_record", "merchant_id", "connection_id", "record", "record_id"),
         {"sqlite_autoincrement": True},
     )
@@ -67,7 +81,7 @@ class Inbox(SQLModel, table=True):
     record_id: str
     ordering_key: str
     lane: int
-    #: 0 webhooks and commands, 1 polls and reads, 2 backfill
+    #: 0 webhooks and commands, 1 polls and reads, 2 backfill, 3 what is replayed in bulk
     priority: int = 0
     stamp: str | None = None
     body: bytes | None = blob()
@@ -85,10 +99,73 @@ class Inbox(SQLModel, table=True):
     received_at: int = bigint()
     finished_at: int | None = bigint(nullable=True)
     outcome: str | None = Field(default=None, sa_column=Column(Text))
+    #: of what it is parked for (`error_class.py`)
+    error_class: str | None = None
     #: the event that this one came from (a read-back, a replay)
     parent_seq: int | None = bigint(nullable=True)
     #: JSON: version hashes by flow, for an event that is worked again as it was before; null: as flows are now
     versions: str | None = Field(default=None, sa_column=Column(Text))
+    #: the bulk replay that made it ready last
+    replay_id: int | None = bigint(nullable=True)
+
+
+class EventEdit(SQLModel, table=True):
+    """A body of an event that a person replaced, kept with who did it and why. The event holds the one that counts; number 1
+    is the body as it came in."""
+
+    __tablename__ = "event_edit"
+    __table_args__ = (PrimaryKeyConstraint("event_seq", "number"),)
+    merchant_id: int = bigint()
+    event_seq: int = bigint()
+    number: int
+    #: what was replaced
+    body: bytes | None = blob()
+    edited_by: str
+    why: str | None = Field(default=None, sa_column=Column(Text))
+    edited_at: int = bigint()
+
+
+class Replay(SQLModel, table=True):
+    """A bulk replay: which parked things are worked again, and how far it has come. It is worked in pages, each in one
+    transaction with its place, so that nothing is worked twice by it wherever it is stopped.
+
+    states: `running`; `paused` by a person; `done`."""
+
+    __tablename__ = "replay"
+    __table_args__ = (
+        CheckConstraint("state IN ('running', 'paused', 'done')", name="replay_state"),
+        CheckConstraint("phase IN ('events', 'questions')", name="replay_phase"),
+        Index(
+            "replay_running",
+            "merchant_id",
+            "id",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+    )
+    id: int = id_column()
+    merchant_id: int = bigint()
+    state: str = "running"
+    #: JSON: `error_class`, `connection_id`, `flow`, `since`, `until`, `state`
+    criteria: str = Field(sa_column=Column(Text, nullable=False))
+    same_version: bool = False
+    #: at most so many; null: all
+    most: int | None = bigint(nullable=True)
+    #: events first, then the questions of runs and of refused deliveries
+    phase: str = "events"
+    #: the last event, then the last question, that it has come to
+    cursor: int = bigint(default=0)
+    #: events that came in later are none of its own
+    last_seq: int = bigint()
+    #: how many there were when it began
+    total: int = bigint()
+    taken: int = bigint(default=0)
+    #: those that cannot be worked again, and why the last of them
+    skipped: int = bigint(default=0)
+    skipped_reason: str | None = Field(default=None, sa_column=Column(Text))
+    created_at: int = bigint()
+    created_by: str
+    finished_at: int | None = bigint(nullable=True)
 
 
 class InboxSeen(SQLModel, table=True):
@@ -143,6 +220,8 @@ class Question(SQLModel, table=True):
     id: int = id_column()
     merchant_id: int = bigint()
     kind: str
+    #: of its kind (`error_class.py`)
+    error_class: str = Field(default="other", sa_column=Column(Text, nullable=False, server_default="other"))
     subject: str
     reason: str = Field(sa_column=Column(Text, nullable=False))
     details: str = Field(default="{}", sa_column=Column(Text, nullable=False))

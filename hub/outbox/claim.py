@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from hub.connect.tables import Binding
 from hub.connect.tables import Connection as ConnectionTable
 from hub.core.reading import among, one_of, rows_in
+from hub.inbox.error_class import ErrorClass
 from hub.outbox import bodies, stock_levels
 from hub.outbox.plan import DELIVERY, REFERENCE
 from hub.outbox.tables import DeliveryState
@@ -39,6 +40,7 @@ _COLUMNS = (
     "frozen_key",
     "state",
     "attempts",
+    "fence",
     "stale",
     "maybe_sent",
     "first_sent_at",
@@ -66,6 +68,8 @@ class Sending:
     body: bytes
     vendor_key: str
     attempts: int
+    #: number of this attempt: what came of it counts only while there is no later one
+    fence: int
     stale: int
     maybe_sent: bool
     first_sent_at: int
@@ -121,6 +125,7 @@ _TAKE = (
     .values(
         state=DeliveryState.SENDING,
         attempts=DELIVERY.c.attempts + 1,
+        fence=DELIVERY.c.fence + 1,
         frozen_body=sa.bindparam("_body"),
         frozen_key=sa.bindparam("_key"),
         first_sent_at=sa.func.coalesce(DELIVERY.c.first_sent_at, sa.bindparam("_now", type_=sa.BigInteger)),
@@ -205,6 +210,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, 
                 bytes(frozen),
                 vendor_key,
                 row.attempts,
+                row.fence + 1,
                 row.stale,
                 row.maybe_sent,
                 row.first_sent_at or now,
@@ -336,6 +342,7 @@ def recover(connection: Connection, owner: str | None, now: int, sending: Collec
             next_attempt_at=0,
             maybe_sent=True,
             reason="the sender stopped while it was being sent",
+            error_class=ErrorClass.FAILING.value,
         )
     )
     columns = ("id", "merchant_id", "operation", "key", "attempts")

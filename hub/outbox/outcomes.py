@@ -14,11 +14,12 @@ from hub.connect import operations
 from hub.connect.manifest import Operation
 from hub.connect.tables import Binding, PollCursor
 from hub.connect.vault import Vault
-from hub.core.plan import Plan
+from hub.core.plan import Plan, Row
 from hub.core.reading import among, rows_in
 from hub.db.engine import Ids
 from hub.db.inserts import insert_rows
 from hub.inbox import claim as inbox
+from hub.inbox.error_class import ErrorClass, class_of
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.outbox import bodies, effects, stock_levels
@@ -43,15 +44,19 @@ _CONFIRM = (
         state=DeliveryState.CONFIRMED,
         external_id=sa.bindparam("_external_id"),
         reason=None,
+        error_class=None,
         finished_at=sa.bindparam("_now", type_=sa.BigInteger),
     )
 )
 _SET = DELIVERY.update().where(DELIVERY.c.id == sa.bindparam("_id"))
-_SENDING_NOW = (
-    sa.select(DELIVERY.c.id, DELIVERY.c.attempts)
-    .where(among(DELIVERY.c.id), DELIVERY.c.state == DeliveryState.SENDING)
+_AS_THEY_ARE = (
+    sa.select(DELIVERY.c.id, DELIVERY.c.state, DELIVERY.c.fence, DELIVERY.c.external_id)
+    .where(among(DELIVERY.c.id))
     .with_for_update()  # says nothing on SQLite
 )
+#: states in which the proof that the last attempt arrived still counts, though its sender was given up: nothing was sent
+#: since, and nobody has said what became of it
+_PROVABLE = (DeliveryState.UNCERTAIN, DeliveryState.PLANNED, DeliveryState.RETRY)
 _log = structlog.get_logger("hub.outbox")
 #: waits between attempts in seconds; the last one goes on for ever
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900, 3600)
@@ -84,15 +89,18 @@ def commit(
 ) -> set[int]:
     """Writes the outcomes of attempts; `listeners`, by merchant, are told of what was confirmed. Returns the connections
     whose pending orders are to be imported (stale pushes)."""
-    by_merchant: dict[int, list[Result]] = {}
-    for result in _ours(connection, results):
-        by_merchant.setdefault(result.sending.merchant_id, []).append(result)
+    by_merchant: dict[int, list[tuple[Result, Row]]] = {}
+    now_are = {row["id"]: row for row in rows_in(connection, _AS_THEY_ARE, [each.sending.id for each in results])}
+    for result in results:
+        by_merchant.setdefault(result.sending.merchant_id, []).append((result, now_are[result.sending.id]))
     stale: set[int] = set()
     for merchant_id, group in by_merchant.items():
         plan = Plan(merchant_id, connection, ids, now)
         confirmed: list[Result] = []
-        for result in group:
+        for result, row in group:
             sending, outcome = result.sending, result.outcome
+            if not _counts(plan, result, row):
+                continue
             match outcome:
                 case operations.Confirmed() if result.spec is not None and result.spec.read:
                     # a look changes nothing over there: no effect, nothing to log
@@ -113,7 +121,14 @@ def commit(
                     stale.add(sending.connection_id)
                     _stale(connection, plan, sending, outcome, now)
                 case operations.NeedsReconnect():
-                    _set(connection, sending, state=DeliveryState.RETRY, next_attempt_at=now, reason=outcome.reason)
+                    _set(
+                        connection,
+                        sending,
+                        state=DeliveryState.RETRY,
+                        next_attempt_at=now,
+                        reason=outcome.reason,
+                        error_class=ErrorClass.AUTH.value,
+                    )
                     ask_to_reconnect(plan, sending.connection_id, outcome.reason)
         if confirmed:
             key = vault.data_key(connection, merchant_id, "chain")
@@ -126,18 +141,36 @@ def commit(
     return stale
 
 
-def _ours(connection: Connection, results: Sequence[Result]) -> list[Result]:
-    """Those that are still being sent by the attempt that the result is of. A sender that was away for longer than its
-    lease comes too late: another has taken the delivery over since, by its ladder."""
-    rows = rows_in(connection, _SENDING_NOW, [result.sending.id for result in results])
-    attempt = {row["id"]: row["attempts"] for row in rows}
-    ours = []
-    for result in results:
-        if attempt.get(result.sending.id) == result.sending.attempts + 1:
-            ours.append(result)
-        else:
-            _log.warning("outcome too late", delivery_id=result.sending.id, outcome=type(result.outcome).__name__)
-    return ours
+def _counts(plan: Plan, result: Result, row: Row) -> bool:
+    """Whether an outcome is still that of its delivery: it is being sent by this very attempt. A sender that was away for
+    longer than its lease comes too late: another has taken the delivery over since, by its ladder, or a person has. Proof
+    that a fact arrived is never thrown away: it counts while nothing else was done, and is told to a person after."""
+    sending, outcome = result.sending, result.outcome
+    last = row["fence"] == sending.fence
+    if last and row["state"] == DeliveryState.SENDING:
+        return True
+    _log.warning("outcome too late", delivery_id=sending.id, outcome=type(outcome).__name__, state=row["state"])
+    if not isinstance(outcome, operations.Confirmed) or sending.is_state or (result.spec and result.spec.read):
+        return False
+    if last and row["state"] in _PROVABLE:
+        resolve_question(plan, kind="delivery.uncertain", subject=f"delivery:{sending.id}", answer="it was answered")
+        return True
+    if row["state"] != DeliveryState.CONFIRMED or row["external_id"] != outcome.external_id:
+        _tell_late(plan, sending, outcome, row)
+    return False
+
+
+def _tell_late(plan: Plan, sending: Sending, outcome: operations.Confirmed, row: Row) -> None:
+    since = f"it is {row['state']} now" if row["external_id"] is None else f"it is {row['external_id']} by now"
+    raise_question(
+        plan,
+        kind="delivery.late",
+        subject=f"delivery:{sending.id}",
+        reason=f"{sending.operation} {sending.key}: an attempt that was given up was answered after all, with "
+        f"{outcome.external_id or 'a success'}; {since}. It may be there twice: look there.",
+        details={"operation": sending.operation, "key": sending.key, "external_id": outcome.external_id},
+        delivery_id=sending.id,
+    )
 
 
 def _resolve(plan: Plan, sending: Sending) -> None:
@@ -255,6 +288,7 @@ def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operat
         next_attempt_at=next_at,
         maybe_sent=sending.maybe_sent or outcome.sent,
         reason=outcome.reason,
+        error_class=ErrorClass.FAILING.value,
     )
     if attempt + 1 == TELL_AFTER:
         raise_question(
@@ -307,17 +341,20 @@ def park_refused(connection: Connection, ids: Ids, refused: Sequence[tuple[Any, 
 def _park(
     connection: Connection, plan: Plan, sending: Any, state: DeliveryState, reason: str, detail: Any, now: int
 ) -> None:
-    _set(connection, sending, state=state, reason=reason, finished_at=now)
+    kind = f"delivery.{state}"
+    changed: dict[str, Any] = {"error_class": class_of(kind).value, "finished_at": now}
+    if state == DeliveryState.UNCERTAIN:
+        changed["maybe_sent"] = True  # should a person have it sent again, its ladder is to know
+    _set(connection, sending, state=state, reason=reason, **changed)
     _resolve(plan, sending)
-    uncertain = state == DeliveryState.UNCERTAIN
     raise_question(
         plan,
-        kind=f"delivery.{state}",
+        kind=kind,
         subject=f"delivery:{sending.id}",
         reason=f"{sending.operation} {sending.key}: {reason}",
         details={"operation": sending.operation, "key": sending.key, "answer": detail},
         delivery_id=sending.id,
-        answers=UNCERTAIN_ANSWERS if uncertain else UNCERTAIN_ANSWERS[1:],  # what was refused is not there
+        answers=UNCERTAIN_ANSWERS,  # what was refused may be there all the same: somebody typed it in
     )
 
 

@@ -13,6 +13,7 @@ from hub.connect.tables import Binding
 from hub.core.plan import Plan, Row, Source
 from hub.core.reading import among, one_of, rows_in
 from hub.db.inserts import insert_rows
+from hub.inbox.error_class import ErrorClass
 from hub.inbox.questions import raise_question
 from hub.outbox import bodies, restored
 from hub.outbox.tables import Delivery, DeliveryReference, DeliveryState
@@ -206,7 +207,14 @@ def _ask_if_unknowable(plan: Plan, row: Row, body: Any) -> None:
     reason = (
         "the hub that the backup was made of may have sent it under another id of ours, by which it cannot be found"
     )
-    plan.update(DELIVERY, row, state=DeliveryState.UNCERTAIN.value, reason=reason, finished_at=plan.now)
+    plan.update(
+        DELIVERY,
+        row,
+        state=DeliveryState.UNCERTAIN.value,
+        reason=reason,
+        error_class=ErrorClass.UNCERTAIN.value,
+        finished_at=plan.now,
+    )
     raise_question(
         plan,
         kind="delivery.uncertain",

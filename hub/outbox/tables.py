@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, PrimaryKeyConstraint, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from hub.db.types import bigint, blob, id_column
+from hub.db.types import BIGINT, bigint, blob, id_column
 
 
 class DeliveryState(StrEnum):
@@ -50,6 +50,13 @@ class Delivery(SQLModel, table=True):
             postgresql_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),
         ),
         Index("delivery_event", "merchant_id", "event_seq"),
+        Index(
+            "delivery_parked",
+            "merchant_id",
+            "id",
+            sqlite_where=text("state IN ('rejected', 'uncertain')"),
+            postgresql_where=text("state IN ('rejected', 'uncertain')"),
+        ),
     )
     id: int = id_column()
     merchant_id: int = bigint()
@@ -65,6 +72,7 @@ class Delivery(SQLModel, table=True):
     ordering_key: str
     #: JSON with unresolved references; null for a state delivery, whose number is computed when it is sent
     body: bytes | None = blob()
+    #: of the body as it was planned: a person may edit what is sent, planned again it is the same still
     body_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32)))
     #: resolved JSON and the vendor's idempotency key, stored before the first byte is sent and used on each retry
     frozen_body: bytes | None = blob()
@@ -72,6 +80,8 @@ class Delivery(SQLModel, table=True):
     data_key_id: int | None = bigint(nullable=True)
     state: str
     attempts: int = 0
+    #: counts all attempts, whoever began them: the outcome of one is that of the last only if it has its number
+    fence: int = Field(default=0, sa_column=Column(BIGINT, nullable=False, default=0, server_default="0"))
     #: an earlier attempt may have arrived
     maybe_sent: bool = False
     #: the first attempt, from which the vendor's memory of the key counts
@@ -85,11 +95,28 @@ class Delivery(SQLModel, table=True):
     lease_owner: str | None = None
     lease_until: int = bigint(default=0)
     reason: str | None = Field(default=None, sa_column=Column(Text))
+    #: of what it is parked for, or fails for again and again (`hub/inbox/error_class.py`)
+    error_class: str | None = None
     external_id: str | None = None
     event_seq: int | None = bigint(nullable=True)
     run_id: int | None = bigint(nullable=True)
     created_at: int = bigint()
     finished_at: int | None = bigint(nullable=True)
+
+
+class DeliveryEdit(SQLModel, table=True):
+    """A body of a delivery that a person replaced, kept with who did it and why. Number 1 is the body as it was planned."""
+
+    __tablename__ = "delivery_edit"
+    __table_args__ = (PrimaryKeyConstraint("delivery_id", "number"),)
+    merchant_id: int = bigint()
+    delivery_id: int = bigint()
+    number: int
+    #: what was replaced
+    body: bytes | None = blob()
+    edited_by: str
+    why: str | None = Field(default=None, sa_column=Column(Text))
+    edited_at: int = bigint()
 
 
 class DeliveryReference(SQLModel, table=True):

@@ -5,27 +5,19 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
 
-from hub.connect import payload
-from hub.connect.errors import Unreadable
-from hub.web import api_proof, api_restored
+from hub.web import api_parked, api_proof, api_restored, exact
+from hub.web.asked import Body, By, Narrowed
 from hub.web.site import Site
 from hub.workers.admin import bookkeeping, connections, events, flows, questions, reports, rollout, verify
-from hub.workers.admin.errors import AdminError
 from hub.workers.admin.paging import MAX_LIMIT
 
 Mode = Literal["observe", "paused", "live"]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Before = Annotated[int | None, Query(ge=0, description="`next` of the page before")]
 Name = Annotated[str, Path(max_length=60)]
-_MAX_BODY = 64 * 1024 * 1024
-_BY = "api"
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class ApplyBody(Body):
@@ -59,7 +51,7 @@ class EventsBody(Body):
 
 class AnswerBody(Body):
     answer: str
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = Field(default_factory=dict)
 
 
 class ReplayBody(Body):
@@ -89,17 +81,6 @@ class TokenBody(Body):
     days: int = Field(default=365, ge=1, le=3660)
 
 
-async def _raw(request: Request) -> bytes:
-    """The body as it came: numbers in it stay exact."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > _MAX_BODY:
-            raise AdminError(f"the body is over {_MAX_BODY} bytes: send fewer records at once")
-        parts.append(part)
-    return b"".join(parts)
-
-
 def router(site: Site) -> APIRouter:
     """All routes under `/api`."""
     routes = APIRouter(prefix="/api")
@@ -109,28 +90,23 @@ def router(site: Site) -> APIRouter:
     _flows(routes, site)
     api_proof.add(routes, site)
     api_restored.add(routes, site)
+    api_parked.add(routes, site)
 
-    @routes.post("/events/{name}", openapi_extra=_exact(EventsBody))
-    def trigger(name: Name, raw: Annotated[bytes, Depends(_raw)]) -> dict[str, Any]:
+    @routes.post("/events/{name}", openapi_extra=exact.described(EventsBody))
+    def trigger(name: Name, raw: exact.Raw) -> dict[str, Any]:
         """Brings in records for the flows with this manual trigger."""
-        try:
-            body = EventsBody.model_validate(payload.decode(raw))
-        except Unreadable as error:
-            raise AdminError(f"the body is {error}") from None
-        except ValidationError as error:
-            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            raise AdminError("the request does not fit", problems) from None
+        body = exact.read(EventsBody, raw)
         return events.trigger(hub, name, body.records, key=body.key)
 
     @routes.post("/questions/{question_id}/answer")
-    def answer(question_id: Annotated[int, Path(ge=0)], body: AnswerBody) -> dict[str, Any]:
+    def answer(question_id: Annotated[int, Path(ge=0)], body: AnswerBody, by: By) -> dict[str, Any]:
         """Answers an open question."""
-        return questions.answer(hub, question_id, body.answer, body.values, by=_BY)
+        return questions.answer(hub, question_id, body.answer, body.values, by=by)
 
     @routes.post("/replay")
-    def replay(body: ReplayBody) -> dict[str, Any]:
+    def replay(body: ReplayBody, by: By) -> dict[str, Any]:
         """Works parked or done events again."""
-        return events.replay(hub, body.seqs, same_version=body.same_version, by=_BY)
+        return events.replay(hub, body.seqs, same_version=body.same_version, by=by)
 
     @routes.get("/verify")
     def verified() -> dict[str, Any]:
@@ -159,43 +135,42 @@ def _reading(routes: APIRouter, site: Site) -> None:
         return reports.status(hub)
 
     @routes.get("/inbox")
-    def inbox(
-        state: str | None = None, connection: str | None = None, before: Before = None, limit: Limit = 50
-    ) -> dict[str, Any]:
+    def inbox(narrowed: Narrowed, state: str | None = None, before: Before = None, limit: Limit = 50) -> dict[str, Any]:
         """Events, newest first."""
-        return reports.inbox(hub, state=state, connection=connection, before=before, limit=limit)
+        return reports.inbox(hub, state=state, before=before, limit=limit, **narrowed)
 
     @routes.get("/outbox")
     def outbox(
+        narrowed: Narrowed,
         state: str | None = None,
-        connection: str | None = None,
         operation: str | None = None,
         before: Before = None,
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Deliveries, newest first."""
-        return reports.outbox(hub, state=state, connection=connection, operation=operation, before=before, limit=limit)
+        return reports.outbox(hub, state=state, operation=operation, before=before, limit=limit, **narrowed)
 
     @routes.get("/runs")
     def runs(
+        narrowed: Narrowed,
         event: int | None = None,
-        flow: str | None = None,
         state: str | None = None,
         before: Before = None,
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Runs of flows, newest first."""
-        return reports.runs(hub, event=event, flow=flow, state=state, before=before, limit=limit)
+        return reports.runs(hub, event=event, state=state, before=before, limit=limit, **narrowed)
 
     @routes.get("/questions")
     def asked(
+        narrowed: Narrowed,
         state: Literal["open", "answered", "resolved", "all"] = "open",
         delivery: int | None = None,
         before: Before = None,
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Questions and the answers that they take, newest first."""
-        return questions.listed(hub, state=state, delivery=delivery, before=before, limit=limit)
+        return questions.listed(hub, state=state, delivery=delivery, before=before, limit=limit, **narrowed)
 
     @routes.get("/stock")
     def stock(sku: str | None = None, after: str | None = None, limit: Limit = 200) -> dict[str, Any]:
@@ -261,14 +236,14 @@ def _flows(routes: APIRouter, site: Site) -> None:
         return rollout.diff(hub, flow, a=a, b=b, merchant=merchant)
 
     @routes.post("/flows/{flow}/activate")
-    def activate(flow: Name, body: ActivateBody) -> dict[str, Any]:
+    def activate(flow: Name, body: ActivateBody, by: By) -> dict[str, Any]:
         """Pins a version for all or starts a canary, or follows the files again."""
-        return rollout.activate(hub, flow, **body.model_dump(), by=_BY)
+        return rollout.activate(hub, flow, **body.model_dump(), by=by)
 
     @routes.post("/flows/{flow}/rollback")
-    def rollback(flow: Name, body: RollbackBody) -> dict[str, Any]:
+    def rollback(flow: Name, body: RollbackBody, by: By) -> dict[str, Any]:
         """Ends the canary, else runs the version from before."""
-        return rollout.rollback(hub, flow, merchant=body.merchant, by=_BY)
+        return rollout.rollback(hub, flow, merchant=body.merchant, by=by)
 
 
 def _connections(routes: APIRouter, site: Site) -> None:
@@ -315,8 +290,3 @@ def _connections(routes: APIRouter, site: Site) -> None:
     def poll(name: Name) -> dict[str, Any]:
         """Asks the system now what changed."""
         return events.poll(hub, name)
-
-
-def _exact(model: type[BaseModel]) -> dict[str, Any]:
-    """The description of a body that is read as it came."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

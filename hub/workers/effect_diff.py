@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from hub.connect import payload
-from hub.db.types import instant_us
+from hub.core.time import given_instant
 from hub.workers.effects import Effect
 from hub.workers.recorded import HomeError, Window, World, read_world, refusal, window
 from hub.workers.rerun import FlowsRefused, Rerun, Version, rerun
@@ -87,7 +85,7 @@ def of_inbox(
     """What two versions make of the recorded events of a hub; without a second, what the one makes of them. `since` and
     `until` are days in the book's zone or instants. Raises: FlowsRefused, HomeError, ValueError."""
     zone = read_world(url).zone
-    begin, end = _instant(since, zone), _instant(until, zone)
+    begin, end = (given_instant(text, zone) if text is not None else None for text in (since, until))
     chosen = window(url, since=begin, until=end)
     if chosen.erased and not skip_erased:
         raise HomeError(refusal(chosen))
@@ -102,15 +100,6 @@ def of_inbox(
         names = ", ".join(dict.fromkeys(problem.file for problem in before.problems))
         made.assumed.append(f"what does not load runs neither now nor then: {names}")
     return compare(before.effects, after.effects, made)
-
-
-def _instant(text: str | None, zone: str) -> int | None:
-    """A day, from its first moment in a zone, or an instant. Raises: ValueError."""
-    if text is None:
-        return None
-    if len(text) > len("2026-11-24"):
-        return instant_us(text)
-    return instant_us(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat())
 
 
 def _assumed(chosen: Window, since: str | None) -> list[str]:

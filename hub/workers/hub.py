@@ -35,6 +35,7 @@ from hub.workers.loop import Loop
 from hub.workers.parts import ALL, Part
 from hub.workers.polling import Poller
 from hub.workers.renewing import RenewalWorker
+from hub.workers.replays import Replays
 from hub.workers.scheduler import Scheduler
 from hub.workers.settings import Settings
 
@@ -138,6 +139,7 @@ class Hub:
         )
         self.alerts = AlertWatch(self)
         self.tokens = RenewalWorker(database, self.links, clock, lambda: self.wake(Part.OUTBOX))
+        self.replays = Replays(self)
         self._runs: Mapping[Part, _Runs] = {
             Part.OUTBOX: self.outbox,
             Part.BOOKS: self.books,
@@ -145,6 +147,7 @@ class Hub:
             Part.TOKENS: self.tokens,
             Part.POLL: self.poller,
             Part.SCHEDULE: self.scheduler,
+            Part.REPLAY: self.replays,
             Part.SWEEP: Loop("sweep", self._sweep, idle_s=SWEEP_S / 3),
             Part.ALERTS: self.alerts,
         }
@@ -271,14 +274,19 @@ class Hub:
 
     def run_until_idle(self) -> None:
         """Works everything that can be worked now, in this thread; for a hub that was not started."""
-        while (
+        while self.work_once():
+            pass
+
+    def work_once(self) -> bool:
+        """Works some of what can be worked now. Returns whether there was something."""
+        return (
             self.scheduler.tick()
             or self.books.work_once()
             or self.fetch.fetch_once()
-            or self.outbox.run_until_idle()
+            or bool(self.outbox.run_until_idle())
             or self.poller.poll_asked()
-        ):
-            pass
+            or self.replays.step()
+        )
 
     def _between_processes(self, redis_url: str) -> WakeUps | None:
         if not redis_url:

@@ -21,6 +21,8 @@ class Part(StrEnum):
     POLL = "poll"
     #: puts the ticks of schedules into the inbox
     SCHEDULE = "schedule"
+    #: works all of a class again, in pages
+    REPLAY = "replay"
     #: looks for what a lost wake-up or a crash left behind
     SWEEP = "sweep"
     #: looks whether somebody is to be told of something

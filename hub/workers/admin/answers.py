@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,14 +23,12 @@ from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows import readback
+from hub.flows.activation import load_earlier
 from hub.flows.stored import stored_record
 from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
-from hub.outbox import announce, bodies, effects, outcomes
-from hub.outbox.plan import DELIVERY
-from hub.outbox.tables import DeliveryState
-from hub.workers.admin import core
+from hub.workers.admin import core, delivery_answers
 from hub.workers.admin.core import Change
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.events import reopen
@@ -49,12 +46,28 @@ Values = Mapping[str, Any]
 
 
 def replay(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
-    """The event is worked again; of a flow that answered a core event only its run is."""
+    """The event is worked again; of a flow that answered core events only its runs are."""
+    if not is_about_runs(hub, question):
+        _reopen(changing, question)
+        return True
+    return run_again(hub, changing, question)
+
+
+def is_about_runs(hub: Hub, question: Row) -> bool:
+    """Whether a question is of runs that answered core events, while their inbox events are done."""
     run = _run(hub, question)
-    if run is not None and run["trigger"] is not None and not _is_own_event(hub, run):
-        return _run_again(hub, changing, run)
-    _reopen(changing, question)
-    return True
+    return run is not None and run["trigger"] is not None and not _is_own_event(hub, run)
+
+
+def run_again(hub: Hub, changing: Change, question: Row, *, same_version: bool = False) -> bool:
+    """The runs that a question is of, in order, with the flow as it is now or with the versions that they were of. Returns
+    whether none of them was parked again."""
+    first = _run(hub, question)
+    assert first is not None
+    with hub.database.read() as connection:
+        found = connection.execute(_PARKED_WITH, {**first, "since": question["created_at"]}).mappings()
+        runs = [dict(row) for row in found]
+    return all([_run_again(hub, changing, run, same_version=same_version) for run in runs])
 
 
 def retry(hub: Hub, changing: Change, question: Row, values: Values) -> bool:
@@ -74,15 +87,7 @@ def retry(hub: Hub, changing: Change, question: Row, values: Values) -> bool:
 def drop(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
     """A delivery is not sent; an event is let be."""
     if question["delivery_id"] is not None:
-        _set_delivery(
-            changing,
-            question["delivery_id"],
-            (DeliveryState.REJECTED, DeliveryState.UNCERTAIN, *_UNSENT),
-            state=DeliveryState.SUPERSEDED,
-            reason="dropped by a person",
-            finished_at=changing.plan.now,
-        )
-        return True
+        return delivery_answers.drop(changing, question["delivery_id"])
     changing.then(
         lambda connection: connection.execute(
             _INBOX.update()
@@ -187,8 +192,22 @@ def _subject(run: Row) -> str:
     return f"{run['subject']}:{run['flow']}"
 
 
-def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
-    """A parked run of a core event: with the flow as it is now and the record as it was."""
+_PARKED_WITH = (
+    sa.select(_RUN)
+    .where(
+        _RUN.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+        # the condition of the partial index, word for word
+        sa.text("run.state = 'parked'"),
+        _RUN.c.subject == sa.bindparam("subject"),
+        _RUN.c.flow == sa.bindparam("flow"),
+        _RUN.c.started_at >= sa.bindparam("since", type_=sa.BigInteger),
+    )
+    .order_by(_RUN.c.started_at, _RUN.c.event_seq, _RUN.c.id)
+)
+
+
+def _run_again(hub: Hub, changing: Change, run: Row, *, same_version: bool = False) -> bool:
+    """A parked run of a core event: with the record as it was, and the flow as it is now or was."""
     flow = next((flow for flow in changing.active.flows if flow.name == run["flow"]), None)
     if flow is None:
         raise AdminError(f"flow {run['flow']} is not there any more: drop the question")
@@ -196,6 +215,9 @@ def _run_again(hub: Hub, changing: Change, run: Row) -> bool:
         raise AdminError(f"run {run['id']} of flow {run['flow']} kept no record to run with again")
     happened = CoreEvent(run["trigger"], run["subject"], stored_record(run["scope"]))
     event = replace(core.event_of(changing, seq=run["event_seq"]), received_at=_came_in(hub, run))
+    if same_version:
+        load_earlier(hub.database, changing.active, {run["version_hash"]})
+        event = replace(event, versions=json.dumps({run["flow"]: run["version_hash"]}))
     return hub.batch.answer(flow, happened, changing.plan, event, changing.active)
 
 
@@ -234,95 +256,6 @@ def _order(hub: Hub, changing: Change, question: Row) -> Row | None:
     return None if found is None else dict(found)
 
 
-# -- deliveries -------------------------------------------------------------------------------------------------
-
-_UNSENT = (DeliveryState.PLANNED, DeliveryState.WAITING, DeliveryState.RETRY)
-
-
-def resend(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
-    """A person says that it is to be sent, once more if it arrived before. A look-up by natural key is still made first
-    where the operation has one; what was refused is made anew from its content."""
-    row = _delivery(hub, question)
-    values: dict[str, Any] = {"attempts": 0, "next_attempt_at": 0, "finished_at": None, "reason": None}
-    if row["state"] == DeliveryState.REJECTED:
-        values |= {"frozen_body": None}
-    if hub.links.open(row["connection_id"]).operation(row["operation"]).find is None:
-        values |= {"maybe_sent": False, "first_sent_at": None}
-    _set_delivery(
-        changing,
-        row["id"],
-        (DeliveryState.REJECTED, DeliveryState.UNCERTAIN),
-        state=DeliveryState.PLANNED,
-        **values,
-    )
-    return True
-
-
-def confirmed(hub: Hub, changing: Change, question: Row, values: Values) -> bool:
-    """A person has found it there: it counts as confirmed, with its external id in the bindings and the effect log."""
-    row = _delivery(hub, question)
-    external_id = str(values["external_id"]).strip()
-    if not external_id:
-        raise AdminError("the answer 'confirmed' needs external_id")
-    binds = hub.links.open(row["connection_id"]).operation(row["operation"]).binds
-    body = row["frozen_body"] if row["frozen_body"] is not None else row["body"]
-    _set_delivery(
-        changing,
-        row["id"],
-        (DeliveryState.UNCERTAIN,),
-        state=DeliveryState.CONFIRMED,
-        external_id=external_id,
-        reason="a person found it there",
-        finished_at=changing.plan.now,
-    )
-    merchant_id, now = changing.plan.merchant_id, changing.plan.now
-    changing.event_seq = row["event_seq"] or changing.event_seq
-    changing.plan.emit(announce.EVENT, row["ordering_key"], announce.record_of(SimpleNamespace(**row), external_id))
-
-    def write(connection: Connection) -> None:
-        if binds:
-            ours = row["key"].removeprefix(f"{binds}:")
-            bound = outcomes.Bound(merchant_id, row["connection_id"], binds, ours, external_id)
-            outcomes.bind(connection, hub.database.ids, [bound])
-        effect = effects.Confirmed(
-            row["id"],
-            row["connection_id"],
-            row["operation"],
-            row["key"],
-            row["version"],
-            external_id,
-            bodies.digest(bytes(body or b"")),
-        )
-        key = hub.vault.data_key(connection, merchant_id, "chain")
-        effects.append(connection, merchant_id, [effect], key=(key.id, key.key), now=now)
-
-    changing.then(write)
-    return True
-
-
-def _delivery(hub: Hub, question: Row) -> Row:
-    with hub.database.read() as connection:
-        row = (
-            connection.execute(sa.select(DELIVERY).where(DELIVERY.c.id == question["delivery_id"]))
-            .mappings()
-            .one_or_none()
-        )
-    if row is None:
-        raise AdminError(f"question {question['id']} is about no delivery")
-    return dict(row)
-
-
-def _set_delivery(changing: Change, delivery_id: int, found_in: tuple[DeliveryState, ...], **values: Any) -> None:
-    def write(connection: Connection) -> None:
-        changed = connection.execute(
-            DELIVERY.update().where(DELIVERY.c.id == delivery_id, DELIVERY.c.state.in_(found_in)).values(**values)
-        ).rowcount
-        if changed != 1:
-            raise AdminError(f"delivery {delivery_id} has moved on since: look at it again")
-
-    changing.then(write)
-
-
 # -- stock ------------------------------------------------------------------------------------------------------
 
 
@@ -351,10 +284,7 @@ def push_drift(_hub: Hub, changing: Change, question: Row, _values: Values) -> b
     plan.increment(CHANNEL_LEVEL, level, expected=int(details["found"]) - int(details["expected"]))
     # told as a change, because what a check found has no push that waits
     change_level(plan, stock_level(plan, level["item_id"], add_location(plan, _WAREHOUSE, "warehouse")["id"]))
-    _set_delivery(
-        changing, question["delivery_id"], _UNSENT, state=DeliveryState.PLANNED, next_attempt_at=0, reason=None
-    )
-    return True
+    return delivery_answers.go_on(changing, question["delivery_id"])
 
 
 # -- unknown SKUs -----------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def orders(
         }
 
     columns = [*(SALES_ORDER.c[each] for each in names), invoiced]
-    return page(hub, SALES_ORDER, SALES_ORDER.c.id, columns, wanted, shown, None, before, limit, merchant_id)
+    return page(hub, SALES_ORDER.c.id, columns, wanted, shown, before, limit, merchant_id)
 
 
 def documents(
@@ -90,7 +90,7 @@ def documents(
         }
 
     columns = [DOCUMENT.c[name] for name in DOCUMENT.c.keys() if name not in ("content", "content_hash")]  # noqa: SIM118
-    return page(hub, DOCUMENT, DOCUMENT.c.id, columns, wanted, shown, None, before, limit, merchant_id)
+    return page(hub, DOCUMENT.c.id, columns, wanted, shown, before, limit, merchant_id)
 
 
 def stock(
@@ -221,7 +221,7 @@ def entries(
             "hash": row["hash"].hex(),
         }
 
-    result = page(hub, ENTRY, ENTRY.c.seq, list(ENTRY.c), wanted, shown, None, before, limit, merchant_id)
+    result = page(hub, ENTRY.c.seq, list(ENTRY.c), wanted, shown, before, limit, merchant_id)
     with hub.database.read() as connection:
         lines: dict[str, list[dict[str, Any]]] = {}
         for row in connection.execute(

@@ -82,6 +82,15 @@ def _shown(hub: Hub, row: Mapping[str, Any], roles: list[str]) -> dict[str, Any]
 
 def link(hub: Hub, name: str, *, merchant_id: int = 1) -> Link:
     """The link of a connection by its name or id. Raises: NotThere, AdminError."""
+    found = id_of(hub, name, merchant_id=merchant_id)
+    try:
+        return hub.links.open(found)
+    except (UnknownConnector, ManifestError, ConnectError, VaultError) as error:
+        raise AdminError(f"connection {name!r} cannot be opened: {error}") from None
+
+
+def id_of(hub: Hub, name: str, *, merchant_id: int = 1) -> int:
+    """The id of a connection by its name or id. Raises: NotThere."""
     by_id = name.isascii() and name.isdigit() and len(name) < 19
     with hub.database.read() as connection:
         found = connection.execute(
@@ -94,10 +103,7 @@ def link(hub: Hub, name: str, *, merchant_id: int = 1) -> Link:
             names = connection.execute(sa.select(CONNECTION.c.name).where(CONNECTION.c.merchant_id == merchant_id))
             there = ", ".join(sorted(names.scalars())) or "none"
             raise NotThere(f"there is no connection {name!r}: there are {there}")
-    try:
-        return hub.links.open(found)
-    except (UnknownConnector, ManifestError, ConnectError, VaultError) as error:
-        raise AdminError(f"connection {name!r} cannot be opened: {error}") from None
+    return int(found)
 
 
 def set_secrets(hub: Hub, name: str, secrets: Mapping[str, str], *, merchant_id: int = 1) -> dict[str, Any]:

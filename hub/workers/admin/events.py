@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,22 +10,19 @@ from sqlalchemy import Connection
 
 from hub.connect import payload
 from hub.connect.errors import ConnectError
-from hub.db.types import instant_text
 from hub.flows.activation import load_earlier
+from hub.flows.active import Active
 from hub.flows.tables import Run
-from hub.inbox import fetches
-from hub.inbox.questions import QUESTION
+from hub.inbox import replay as again
 from hub.inbox.receive import Received, dedup_key
-from hub.inbox.tables import READ_KINDS, Inbox
+from hub.inbox.replay import NotAgain
 from hub.workers.admin import connections
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.tables_in import read_rows
 from hub.workers.hub import Hub
 from hub.workers.parts import Part
 
-INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]
-_FINAL = ("done", "parked")
 MAX_RECORDS = 10_000
 
 
@@ -103,6 +99,17 @@ def replay(
 
 def _versions(hub: Hub, seqs: Sequence[int], merchant_id: int) -> dict[int, dict[str, str]]:
     """The versions of flows that worked events last, by event and flow. Raises: AdminError when one cannot run again."""
+    hub.notice()
+    active = hub.active(merchant_id)
+    found = worked_by(hub, seqs, merchant_id)
+    problems = sorted({reason for versions in found.values() for reason in not_runnable(active, versions)})
+    if problems:
+        raise AdminError("these events cannot be worked as they were", problems)
+    return found
+
+
+def worked_by(hub: Hub, seqs: Sequence[int], merchant_id: int) -> dict[int, dict[str, str]]:
+    """The versions of flows that worked events last, by event and flow, made ready to run."""
     found: dict[int, dict[str, str]] = {}
     with hub.database.read() as connection:
         for row in connection.execute(
@@ -111,16 +118,17 @@ def _versions(hub: Hub, seqs: Sequence[int], merchant_id: int) -> dict[int, dict
             .order_by(_RUN.c.started_at, _RUN.c.id)
         ):
             found.setdefault(row.event_seq, {})[row.flow] = row.version_hash
-    hub.notice()
-    active = hub.active(merchant_id)
-    wanted = {version for some in found.values() for version in some.values()}
-    load_earlier(hub.database, active, wanted)
-    problems = [reason for version in sorted(wanted) if isinstance(reason := active.earlier[version], str)]
-    gone = {flow for some in found.values() for flow in some} - {flow.name for flow in active.flows}
-    problems += [f"flow {flow} is not there any more" for flow in sorted(gone)]
-    if problems:
-        raise AdminError("these events cannot be worked as they were", problems)
+    load_earlier(
+        hub.database, hub.active(merchant_id), {version for some in found.values() for version in some.values()}
+    )
     return found
+
+
+def not_runnable(active: Active, versions: Mapping[str, str]) -> list[str]:
+    """Why versions of flows, by flow, do not run any more."""
+    problems = [reason for version in sorted(versions.values()) if isinstance(reason := active.earlier[version], str)]
+    gone = versions.keys() - {flow.name for flow in active.flows}
+    return problems + [f"flow {flow} is not there any more" for flow in sorted(gone)]
 
 
 def reopen(
@@ -132,56 +140,16 @@ def reopen(
     *,
     versions: Mapping[int, Mapping[str, str]] | None = None,
 ) -> None:
-    """Makes events ready again, in a write transaction. `versions`: those of flows that an event is worked with, by event
-    and flow; without, it is worked with what runs."""
-    wanted = sorted(set(seqs))
-    columns = ("seq", "state", "kind", "ordering_key", "received_at", "finished_at", "fetched")
-    rows = connection.execute(
-        sa.select(*(INBOX.c[name] for name in columns), INBOX.c.body.is_(None).label("empty")).where(
-            INBOX.c.merchant_id == merchant_id, INBOX.c.seq.in_(wanted)
-        )
-    ).all()
-    missing = sorted(set(wanted) - {row.seq for row in rows})
+    """Makes events ready again, in a write transaction (`hub/inbox/replay.py`). Raises: NotThere; AdminError."""
+    rows = again.events_of(connection, merchant_id, seqs)
+    missing = sorted(set(seqs) - {row["seq"] for row in rows})
     if missing:
         raise NotThere(f"there is no event {', '.join(map(str, missing))}")
-    problems = []
-    for row in rows:
-        if row.state not in _FINAL:
-            problems.append(f"event {row.seq} is {row.state}: it is worked anyway")
-        elif row.kind not in READ_KINDS and row.empty:
-            done = instant_text(row.finished_at)[:10] if row.finished_at else "unknown"
-            problems.append(
-                f"event {row.seq} came in on {instant_text(row.received_at)[:10]} and was done on {done}: its body has been "
-                "erased since, so that it cannot be worked again"
-            )
-    if problems:
-        raise AdminError(problems[0] if len(problems) == 1 else "these events cannot be replayed", problems)
-    for kinds, state in ((READ_KINDS, "fetch"), (None, "ready")):
-        these = [row.seq for row in rows if (row.kind in READ_KINDS) == (kinds is not None)]
-        if these:
-            values: dict[str, Any] = {
-                "state": state, "attempts": 0, "claims": 0, "next_attempt_at": 0, "finished_at": None, "outcome": None,
-                "versions": None,
-            }  # fmt: skip
-            if kinds is not None:
-                values["reads"] = None
-            connection.execute(INBOX.update().where(INBOX.c.seq.in_(these)).values(**values))
-    for seq, of_flows in (versions or {}).items():
-        connection.execute(INBOX.update().where(INBOX.c.seq == seq).values(versions=json.dumps(of_flows)))
-    for row in rows:
-        if row.fetched is not None:
-            left = fetches.again(row.fetched)
-            connection.execute(INBOX.update().where(INBOX.c.seq == row.seq).values(fetched=left))
-        connection.execute(
-            QUESTION.update()
-            .where(
-                QUESTION.c.merchant_id == merchant_id,
-                QUESTION.c.state == "open",
-                QUESTION.c.event_seq == row.seq,
-                QUESTION.c.subject == row.ordering_key,
-            )
-            .values(state="answered", answer="replay", answered_by=by or None, closed_at=now)
-        )
+    try:
+        again.reopen(connection, merchant_id, rows, now, by, versions=versions)
+    except NotAgain as refused:
+        problems = list(refused.reasons.values())
+        raise AdminError(problems[0] if len(problems) == 1 else "these events cannot be replayed", problems) from None
 
 
 def poll(hub: Hub, name: str, *, merchant_id: int = 1) -> dict[str, Any]:

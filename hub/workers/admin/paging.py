@@ -17,12 +17,10 @@ MAX_LIMIT = 500
 
 def page(
     hub: Hub,
-    table: sa.Table,
     order: sa.ColumnElement[Any],
     columns: list[Any],
     wanted: list[Any],
     shown: Callable[[Mapping[str, Any], Mapping[int, str]], dict[str, Any]],
-    connection_name: str | None,
     before: int | None,
     limit: int,
     merchant_id: int,
@@ -35,9 +33,6 @@ def page(
                 sa.select(_CONNECTION.c.id, _CONNECTION.c.name).where(_CONNECTION.c.merchant_id == merchant_id)
             )
         }
-        if connection_name:
-            ids = [known for known, name in names.items() if connection_name in (name, str(known))]
-            wanted = [*wanted, table.c.connection_id.in_(ids)]
         if before is not None:
             wanted = [*wanted, order < before]
         rows = connection.execute(sa.select(*columns).where(*wanted).order_by(order.desc()).limit(size + 1)).mappings()

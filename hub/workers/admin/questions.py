@@ -13,9 +13,10 @@ from hub.core.plan import Row
 from hub.db.types import instant_text
 from hub.flows.canary import WITHDRAWN
 from hub.inbox.questions import QUESTION
-from hub.workers.admin import answers
+from hub.workers.admin import answers, delivery_answers, filters
 from hub.workers.admin.core import Change, change
 from hub.workers.admin.errors import AdminError, NotThere
+from hub.workers.admin.paging import page
 from hub.workers.hub import Hub
 
 #: answer -> what it does; `(kind, answer)` first, then `answer` alone. False: the question stays open
@@ -28,8 +29,8 @@ HANDLERS: dict[tuple[str, str] | str, Handler] = {
     "done": answers.accept,
     "close": answers.accept,
     "wait": answers.wait,
-    "resend": answers.resend,
-    "confirmed": answers.confirmed,
+    "resend": delivery_answers.resend,
+    "confirmed": delivery_answers.confirmed,
     (WITHDRAWN, "replay"): answers.replay_withdrawn,
     ("stock.drift", "adopt"): answers.adopt_drift,
     ("stock.drift", "push"): answers.push_drift,
@@ -48,30 +49,25 @@ def listed(
     before: int | None = None,
     limit: int = 50,
     merchant_id: int = 1,
+    **narrowed: str | None,
 ) -> dict[str, Any]:
-    """Questions, newest first. `state`: open, answered, resolved or all; `delivery`: those about one delivery."""
-    size = max(1, min(limit, 500))
-    with hub.database.read() as connection:
-        rows = connection.execute(
-            sa.select(QUESTION)
-            .where(
-                QUESTION.c.merchant_id == merchant_id,
-                QUESTION.c.state == state if state != "all" else sa.true(),
-                QUESTION.c.delivery_id == delivery if delivery is not None else sa.true(),
-                QUESTION.c.id < before if before is not None else sa.true(),
-            )
-            .order_by(QUESTION.c.id.desc())
-            .limit(size + 1)
-        ).mappings()
-        found = [dict(row) for row in rows]
-    more, found = len(found) > size, found[:size]
-    return {"items": [_shown(row) for row in found], "next": str(found[-1]["id"]) if more else None}
+    """Questions, newest first. `state`: open, answered, resolved or all; `delivery`: those about one delivery; `narrowed`:
+    see `filters.asked`."""
+    some = None if state == "all" else state
+    wanted = filters.asked(hub, state=some, merchant_id=merchant_id, **narrowed).on_questions()
+    if delivery is not None:
+        wanted.append(QUESTION.c.delivery_id == delivery)
+    result = page(
+        hub, QUESTION.c.id, list(QUESTION.c), wanted, lambda row, _names: _shown(row), before, limit, merchant_id
+    )
+    return {**result, "next": None if result["next"] is None else str(result["next"])}
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": str(row["id"]),
         "kind": row["kind"],
+        "error_class": row["error_class"],
         "subject": row["subject"],
         "reason": row["reason"],
         "details": json.loads(row["details"]),
@@ -138,6 +134,12 @@ def answer(
     return {"question": str(question_id), "answer": answer, "closed": closed}
 
 
+def _said(row: Mapping[str, Any]) -> str:
+    by = f" by {row['answered_by']}" if row["answered_by"] else ""
+    at = f" on {instant_text(row['closed_at'])}" if row["closed_at"] is not None else ""
+    return f"{by}{at}: {row['answer']}" if row["answer"] else f"{by}{at}"
+
+
 def _open(hub: Hub, question_id: int, merchant_id: int) -> Row:
     with hub.database.read() as connection:
         row = (
@@ -150,5 +152,5 @@ def _open(hub: Hub, question_id: int, merchant_id: int) -> Row:
     if row is None:
         raise NotThere(f"there is no question {question_id}")
     if row["state"] != "open":
-        raise AdminError(f"question {question_id} is {row['state']} already")
+        raise AdminError(f"question {question_id} is {row['state']} already{_said(dict(row))}")
     return dict(row)

@@ -15,6 +15,7 @@ from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
 from hub.outbox.plan import DELIVERY
+from hub.workers.admin import filters
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.paging import instant, page
 from hub.workers.hub import Hub
@@ -86,16 +87,13 @@ def status(hub: Hub, *, merchant_id: int = 1) -> dict[str, Any]:
 def inbox(
     hub: Hub,
     *,
-    state: str | None = None,
-    connection: str | None = None,
     before: int | None = None,
     limit: int = 50,
     merchant_id: int = 1,
+    **narrowed: str | None,
 ) -> dict[str, Any]:
-    """Events, without their bodies."""
-    wanted = [_INBOX.c.merchant_id == merchant_id]
-    if state:
-        wanted.append(_INBOX.c.state == state)
+    """Events, without their bodies. `narrowed`: see `filters.asked`."""
+    wanted = filters.asked(hub, merchant_id=merchant_id, **narrowed).on_events()
 
     def shown(row: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
         return {
@@ -108,28 +106,26 @@ def inbox(
             "record_id": row["record_id"],
             "attempts": row["attempts"],
             "outcome": row["outcome"],
+            "error_class": row["error_class"],
             "received_at": instant_text(row["received_at"]),
             "finished_at": instant(row["finished_at"]),
         }
 
     columns = [_INBOX.c[name] for name in _INBOX.c.keys() if name not in ("body", "reads")]  # noqa: SIM118 - columns
-    return page(hub, _INBOX, _INBOX.c.seq, columns, wanted, shown, connection, before, limit, merchant_id)
+    return page(hub, _INBOX.c.seq, columns, wanted, shown, before, limit, merchant_id)
 
 
 def outbox(
     hub: Hub,
     *,
-    state: str | None = None,
-    connection: str | None = None,
     operation: str | None = None,
     before: int | None = None,
     limit: int = 50,
     merchant_id: int = 1,
+    **narrowed: str | None,
 ) -> dict[str, Any]:
-    """Deliveries, without their bodies."""
-    wanted = [DELIVERY.c.merchant_id == merchant_id]
-    if state:
-        wanted.append(DELIVERY.c.state == state)
+    """Deliveries, without their bodies. `narrowed`: see `filters.asked`."""
+    wanted = filters.asked(hub, merchant_id=merchant_id, **narrowed).on_deliveries()
     if operation:
         wanted.append(DELIVERY.c.operation == operation)
 
@@ -143,6 +139,7 @@ def outbox(
             "ladder": row["ladder"],
             "attempts": row["attempts"],
             "reason": row["reason"],
+            "error_class": row["error_class"],
             "external_id": row["external_id"],
             "event": row["event_seq"],
             "created_at": instant_text(row["created_at"]),
@@ -150,26 +147,22 @@ def outbox(
         }
 
     columns = [DELIVERY.c[name] for name in DELIVERY.c.keys() if name not in ("body", "frozen_body")]  # noqa: SIM118
-    return page(hub, DELIVERY, DELIVERY.c.id, columns, wanted, shown, connection, before, limit, merchant_id)
+    return page(hub, DELIVERY.c.id, columns, wanted, shown, before, limit, merchant_id)
 
 
 def runs(
     hub: Hub,
     *,
     event: int | None = None,
-    flow: str | None = None,
-    state: str | None = None,
     before: int | None = None,
     limit: int = 50,
     merchant_id: int = 1,
+    **narrowed: str | None,
 ) -> dict[str, Any]:
-    """Runs of flows and what each changed."""
-    wanted = [_RUN.c.merchant_id == merchant_id]
-    wanted += [
-        column == value
-        for column, value in ((_RUN.c.event_seq, event), (_RUN.c.flow, flow), (_RUN.c.state, state))
-        if value
-    ]
+    """Runs of flows and what each changed. `narrowed`: see `filters.asked`."""
+    wanted = filters.asked(hub, merchant_id=merchant_id, **narrowed).on_runs()
+    if event is not None:
+        wanted.append(_RUN.c.event_seq == event)
 
     def shown(row: Mapping[str, Any], _names: Mapping[int, str]) -> dict[str, Any]:
         return {
@@ -181,12 +174,13 @@ def runs(
             "subject": row["subject"],
             "state": row["state"],
             "reason": row["reason"],
+            "error_class": row["error_class"],
             "changed": row["changed"],
             "started_at": instant_text(row["started_at"]),
         }
 
     columns = [_RUN.c[name] for name in _RUN.c.keys() if name != "scope"]  # noqa: SIM118
-    return page(hub, _RUN, _RUN.c.id, columns, wanted, shown, None, before, limit, merchant_id)
+    return page(hub, _RUN.c.id, columns, wanted, shown, before, limit, merchant_id)
 
 
 def _counts(connection: Connection, table: sa.Table, merchant_id: int) -> dict[str, int]:

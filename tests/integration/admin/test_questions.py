@@ -317,8 +317,9 @@ def drift(desk):
             "ordering_key, state, attempts, maybe_sent, stale, next_attempt_at, lease_until, created_at) VALUES "
             "(:delivery, 1, :shop, 'stock.set', 'item:' || :item, 0, 'compare_and_set', true, false, 'item:' || :item, "
             "'waiting', 3, false, 0, 0, 0, 1)",
-            "INSERT INTO question (id, merchant_id, kind, subject, reason, details, answers, state, delivery_id, created_at) "
-            "VALUES (:question, 1, 'stock.drift', 'item:' || :item, 'drift', :details, :answers, 'open', :delivery, 1)",
+            "INSERT INTO question (id, merchant_id, kind, error_class, subject, reason, details, answers, state, delivery_id, "
+            "created_at) "
+            "VALUES (:question, 1, 'stock.drift', 'drift', 'item:' || :item, 'drift', :details, :answers, 'open', :delivery, 1)",
         ):
             found = f'{{"expected": 10, "found": 7, "wanted": 8, "connection_id": {shop}, "item_id": {item}}}'
             answers = '[{"answer": "adopt"}, {"answer": "push"}]'

@@ -72,7 +72,7 @@ def keys(claimed: Claim | None) -> list[str]:
 
 def finish(database: Database, claimed: Claim, state: str = "done") -> None:
     with database.write() as connection:
-        claim.finish(connection, claimed.events, [(state, None)] * len(claimed.events), NOW)
+        claim.finish(connection, claimed.events, [(state, None, None)] * len(claimed.events), NOW)
 
 
 def put_off(connection: Connection, ordering_key: str, until: int) -> None:
@@ -244,7 +244,7 @@ def test_an_event_finished_since_it_was_looked_at_is_not_claimed(postgres_url: s
 
     def late(connection: Connection, *arguments: Any, **more: Any) -> dict[int, int]:
         with two.write() as other:
-            claim.finish(other, first.events, [("done", None)], NOW)
+            claim.finish(other, first.events, [("done", None, None)], NOW)
             lanes.release(other, "a")
         return lease(connection, *arguments, **more)
 

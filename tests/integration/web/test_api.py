@@ -100,7 +100,12 @@ def test_a_question_is_answered_from_the_command_line(place):
         (["connections", "mode", "desk", "on"], 2, "not a mode"),
         (["replay", "999"], 1, "there is no event 999"),
         (["import", "none.xlsx"], 1, "there is no file"),
-        (["outbox", "resolve", "1", "drop"], 1, "no open question"),
+        (["outbox", "resolve", "1", "--drop"], 1, "there is no delivery 1"),
+        (["outbox", "resolve", "1"], 2, "say one of"),
+        (["replay"], 2, "say which"),
+        (["replay", "--class", "odd"], 1, "is no class of errors"),
+        (["replay", "--class", "mapping", "--since", "monday"], 1, "is no day"),
+        (["inbox", "edit", "9", "--set", "a=1"], 1, "there is no event 9"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(home, arguments, code, says):

@@ -87,6 +87,7 @@ CREATE TABLE delivery (
     data_key_id INTEGER,
     state VARCHAR NOT NULL,
     attempts INTEGER NOT NULL,
+    fence INTEGER DEFAULT '0' NOT NULL,
     maybe_sent BOOLEAN NOT NULL,
     first_sent_at INTEGER,
     stale INTEGER NOT NULL,
@@ -96,6 +97,7 @@ CREATE TABLE delivery (
     lease_owner VARCHAR,
     lease_until INTEGER NOT NULL,
     reason TEXT,
+    error_class VARCHAR,
     external_id VARCHAR,
     event_seq INTEGER,
     run_id INTEGER,
@@ -109,6 +111,19 @@ CREATE TABLE delivery (
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
     "CREATE INDEX delivery_open ON delivery (connection_id, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_parked ON delivery (merchant_id, id) WHERE state IN ('rejected', 'uncertain')",
+    """
+CREATE TABLE delivery_edit (
+    merchant_id INTEGER NOT NULL,
+    delivery_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    body BLOB,
+    edited_by VARCHAR NOT NULL,
+    why TEXT,
+    edited_at INTEGER NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+)
+""",
     """
 CREATE TABLE delivery_reference (
     merchant_id INTEGER NOT NULL,
@@ -154,6 +169,18 @@ CREATE TABLE entry_seal (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
     PRIMARY KEY (id)
+)
+""",
+    """
+CREATE TABLE event_edit (
+    merchant_id INTEGER NOT NULL,
+    event_seq INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    body BLOB,
+    edited_by VARCHAR NOT NULL,
+    why TEXT,
+    edited_at INTEGER NOT NULL,
+    PRIMARY KEY (event_seq, number)
 )
 """,
     """
@@ -253,17 +280,21 @@ CREATE TABLE inbox (
     received_at INTEGER NOT NULL,
     finished_at INTEGER,
     outcome TEXT,
+    error_class VARCHAR,
     parent_seq INTEGER,
     versions TEXT,
+    replay_id INTEGER,
     CONSTRAINT inbox_state CHECK (state IN ('fetch', 'ready', 'retry', 'done', 'parked')),
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'schedule', 'core'))
 )
 """,
     "CREATE INDEX inbox_fetch ON inbox (merchant_id, priority, seq) WHERE state = 'fetch'",
     "CREATE INDEX inbox_open_key ON inbox (merchant_id, ordering_key, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_parked ON inbox (merchant_id, seq) WHERE state = 'parked'",
     "CREATE INDEX inbox_parked_key ON inbox (merchant_id, ordering_key, seq) WHERE state = 'parked'",
     "CREATE INDEX inbox_ready ON inbox (merchant_id, priority, seq) WHERE state IN ('ready', 'retry')",
     "CREATE INDEX inbox_record ON inbox (merchant_id, connection_id, record, record_id)",
+    "CREATE INDEX inbox_replay ON inbox (replay_id, state) WHERE replay_id IS NOT NULL",
     """
 CREATE TABLE inbox_seen (
     merchant_id INTEGER NOT NULL,
@@ -349,6 +380,7 @@ CREATE TABLE question (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
     kind VARCHAR NOT NULL,
+    error_class TEXT DEFAULT 'other' NOT NULL,
     subject VARCHAR NOT NULL,
     reason TEXT NOT NULL,
     details TEXT NOT NULL,
@@ -368,6 +400,30 @@ CREATE TABLE question (
 """,
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
     "CREATE INDEX question_untold ON question (merchant_id, created_at, id) WHERE state = 'open' AND told_at IS NULL",
+    """
+CREATE TABLE replay (
+    id INTEGER NOT NULL,
+    merchant_id INTEGER NOT NULL,
+    state VARCHAR NOT NULL,
+    criteria TEXT NOT NULL,
+    same_version BOOLEAN NOT NULL,
+    most INTEGER,
+    phase VARCHAR NOT NULL,
+    cursor INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    taken INTEGER NOT NULL,
+    skipped INTEGER NOT NULL,
+    skipped_reason TEXT,
+    created_at INTEGER NOT NULL,
+    created_by VARCHAR NOT NULL,
+    finished_at INTEGER,
+    PRIMARY KEY (id),
+    CONSTRAINT replay_state CHECK (state IN ('running', 'paused', 'done')),
+    CONSTRAINT replay_phase CHECK (phase IN ('events', 'questions'))
+)
+""",
+    "CREATE INDEX replay_running ON replay (merchant_id, id) WHERE state = 'running'",
     """
 CREATE TABLE restored (
     connection_id INTEGER NOT NULL,
@@ -393,6 +449,7 @@ CREATE TABLE run (
     subject VARCHAR,
     state VARCHAR NOT NULL,
     reason TEXT,
+    error_class VARCHAR,
     changed TEXT NOT NULL,
     scope BLOB,
     started_at INTEGER NOT NULL,
@@ -401,6 +458,7 @@ CREATE TABLE run (
 )
 """,
     "CREATE INDEX run_event ON run (merchant_id, event_seq)",
+    "CREATE INDEX run_parked ON run (merchant_id, subject, flow) WHERE state = 'parked'",
     """
 CREATE TABLE series (
     id INTEGER NOT NULL,
@@ -1091,6 +1149,7 @@ CREATE TABLE delivery (
     data_key_id BIGINT,
     state VARCHAR NOT NULL,
     attempts INTEGER NOT NULL,
+    fence BIGINT DEFAULT '0' NOT NULL,
     maybe_sent BOOLEAN NOT NULL,
     first_sent_at BIGINT,
     stale INTEGER NOT NULL,
@@ -1100,6 +1159,7 @@ CREATE TABLE delivery (
     lease_owner VARCHAR,
     lease_until BIGINT NOT NULL,
     reason TEXT,
+    error_class VARCHAR,
     external_id VARCHAR,
     event_seq BIGINT,
     run_id BIGINT,
@@ -1113,6 +1173,19 @@ CREATE TABLE delivery (
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
     "CREATE INDEX delivery_open ON delivery (connection_id, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_parked ON delivery (merchant_id, id) WHERE state IN ('rejected', 'uncertain')",
+    """
+CREATE TABLE delivery_edit (
+    merchant_id BIGINT NOT NULL,
+    delivery_id BIGINT NOT NULL,
+    number INTEGER NOT NULL,
+    body BYTEA,
+    edited_by VARCHAR NOT NULL,
+    why TEXT,
+    edited_at BIGINT NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+)
+""",
     """
 CREATE TABLE delivery_reference (
     merchant_id BIGINT NOT NULL,
@@ -1156,6 +1229,18 @@ CREATE TABLE entry_seal (
     id BIGINT NOT NULL,
     merchant_id BIGINT NOT NULL,
     PRIMARY KEY (id)
+)
+""",
+    """
+CREATE TABLE event_edit (
+    merchant_id BIGINT NOT NULL,
+    event_seq BIGINT NOT NULL,
+    number INTEGER NOT NULL,
+    body BYTEA,
+    edited_by VARCHAR NOT NULL,
+    why TEXT,
+    edited_at BIGINT NOT NULL,
+    PRIMARY KEY (event_seq, number)
 )
 """,
     """
@@ -1255,8 +1340,10 @@ CREATE TABLE inbox (
     received_at BIGINT NOT NULL,
     finished_at BIGINT,
     outcome TEXT,
+    error_class VARCHAR,
     parent_seq BIGINT,
     versions TEXT,
+    replay_id BIGINT,
     PRIMARY KEY (seq),
     CONSTRAINT inbox_state CHECK (state IN ('fetch', 'ready', 'retry', 'done', 'parked')),
     CONSTRAINT inbox_kind CHECK (kind IN ('webhook', 'poll', 'backfill', 'read', 'manual', 'schedule', 'core'))
@@ -1264,9 +1351,11 @@ CREATE TABLE inbox (
 """,
     "CREATE INDEX inbox_fetch ON inbox (merchant_id, priority, seq) WHERE state = 'fetch'",
     "CREATE INDEX inbox_open_key ON inbox (merchant_id, ordering_key, seq) WHERE state IN ('fetch', 'ready', 'retry')",
+    "CREATE INDEX inbox_parked ON inbox (merchant_id, seq) WHERE state = 'parked'",
     "CREATE INDEX inbox_parked_key ON inbox (merchant_id, ordering_key, seq) WHERE state = 'parked'",
     "CREATE INDEX inbox_ready ON inbox (merchant_id, priority, seq) WHERE state IN ('ready', 'retry')",
     "CREATE INDEX inbox_record ON inbox (merchant_id, connection_id, record, record_id)",
+    "CREATE INDEX inbox_replay ON inbox (replay_id, state) WHERE replay_id IS NOT NULL",
     """
 CREATE TABLE inbox_seen (
     merchant_id BIGINT NOT NULL,
@@ -1351,6 +1440,7 @@ CREATE TABLE question (
     id BIGINT NOT NULL,
     merchant_id BIGINT NOT NULL,
     kind VARCHAR NOT NULL,
+    error_class TEXT DEFAULT 'other' NOT NULL,
     subject VARCHAR NOT NULL,
     reason TEXT NOT NULL,
     details TEXT NOT NULL,
@@ -1370,6 +1460,30 @@ CREATE TABLE question (
 """,
     "CREATE UNIQUE INDEX question_open ON question (merchant_id, subject, kind) WHERE state = 'open'",
     "CREATE INDEX question_untold ON question (merchant_id, created_at, id) WHERE state = 'open' AND told_at IS NULL",
+    """
+CREATE TABLE replay (
+    id BIGINT NOT NULL,
+    merchant_id BIGINT NOT NULL,
+    state VARCHAR NOT NULL,
+    criteria TEXT NOT NULL,
+    same_version BOOLEAN NOT NULL,
+    most BIGINT,
+    phase VARCHAR NOT NULL,
+    cursor BIGINT NOT NULL,
+    last_seq BIGINT NOT NULL,
+    total BIGINT NOT NULL,
+    taken BIGINT NOT NULL,
+    skipped BIGINT NOT NULL,
+    skipped_reason TEXT,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR NOT NULL,
+    finished_at BIGINT,
+    PRIMARY KEY (id),
+    CONSTRAINT replay_state CHECK (state IN ('running', 'paused', 'done')),
+    CONSTRAINT replay_phase CHECK (phase IN ('events', 'questions'))
+)
+""",
+    "CREATE INDEX replay_running ON replay (merchant_id, id) WHERE state = 'running'",
     """
 CREATE TABLE restored (
     connection_id BIGINT NOT NULL,
@@ -1395,6 +1509,7 @@ CREATE TABLE run (
     subject VARCHAR,
     state VARCHAR NOT NULL,
     reason TEXT,
+    error_class VARCHAR,
     changed TEXT NOT NULL,
     scope BYTEA,
     started_at BIGINT NOT NULL,
@@ -1403,6 +1518,7 @@ CREATE TABLE run (
 )
 """,
     "CREATE INDEX run_event ON run (merchant_id, event_seq)",
+    "CREATE INDEX run_parked ON run (merchant_id, subject, flow) WHERE state = 'parked'",
     """
 CREATE TABLE series (
     id BIGINT NOT NULL,
