@@ -221,10 +221,12 @@ class Client:
 
 def reading(work: Callable[[], T], *, attempts: int = 3) -> T:
     """Does a read that may fail for a moment, a few times; never a write. Long waits are the caller's."""
+    failed: list[BaseException] = []
 
     def again(error: BaseException) -> bool:
         if isinstance(error, NoQuota):  # it was waited for already
             return False
+        failed.append(error)
         if isinstance(error, Throttled):
             return error.after_s is None or error.after_s <= 5
         return isinstance(error, (NotSent, Cut, Ambiguous))
@@ -237,7 +239,12 @@ def reading(work: Callable[[], T], *, attempts: int = 3) -> T:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(again), stop=tenacity.stop_after_attempt(attempts), wait=wait, reraise=True
     )
-    return retrying(work)
+    try:
+        return retrying(work)
+    except NoQuota:
+        if failed:  # it was tried: who is refused for ever does not wait for quota
+            raise failed[-1] from None
+        raise
 
 
 @lru_cache(maxsize=256)

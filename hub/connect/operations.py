@@ -212,7 +212,7 @@ def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
     except NotSent as error:
         return Retry(None, str(error))
     except NoQuota as error:
-        return _put_off(error, ladder)
+        return _put_off(error, call.spec, ladder)
     except Throttled as error:
         return Retry(error.after_s, str(error))
     except ReconnectNeeded as error:
@@ -258,9 +258,9 @@ def _ours(link: Link, call: Call, done: Confirmed) -> Outcome:
     return done
 
 
-def _put_off(error: NoQuota, ladder: Ladder) -> Outcome:
+def _put_off(error: NoQuota, spec: Operation, ladder: Ladder) -> Outcome:
     """There is no quota for a request of an attempt. If one before it may have changed something, it was an attempt."""
-    if not current().wrote:
+    if spec.read or not current().wrote:
         return Deferred(error.after_s, str(error))
     if ladder == "none":
         return Uncertain(f"a part of it was sent, then {error}")

@@ -293,8 +293,8 @@ class Outbox:
         return Result(sending, outcome, spec, link.connector.name)
 
     def _holds(self, sending: claim.Sending) -> bool:
-        """Whether nothing else can have taken a delivery over, not even another attempt of ours. A process that was stopped for a while asks it before each
-        request: what it would send by then may have been sent by another."""
+        """Whether nothing else can have taken a delivery over, not even another attempt of ours. A process that was stopped for
+        a while asks it before each request: what it would send by then may have been sent by another."""
         flight = self._in_flight.get(sending.id)
         ours = flight is not None and flight.attempt == sending.attempts and not flight.lost
         return ours and flight is not None and self._clock() < flight.until - self._lease_us // 10

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.connect import links, sandboxes
+from hub.connect.limits import Limits
 from hub.connect.registry import Registry
 from hub.connect.vault import Vault, root_key
 from hub.core.ledger.setup import IDS_NEEDED, open_book
@@ -46,7 +47,7 @@ class World:
         )
         self.running["smtp"] = sandboxes.start(self.registry, "smtp")
         self._open()
-        self.hub = Hub(self.database, self.vault, self.registry)
+        self.hub = Hub(self.database, self.vault, self.registry, limits=Limits(enforced=False))
 
     def _open(self) -> None:
         ids = self.database.ids
