@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.connect.tables import Connection as ConnectionTable
-from hub.core.reading import one_of
+from hub.core.reading import among, one_of
 from hub.db.tables import Merchant
 from hub.inbox import lanes
 from hub.inbox.tables import READ_KINDS, Inbox
@@ -133,7 +133,7 @@ def claim(
 
 _OF_KEYS = (
     sa.select(*(_INBOX.c[name] for name in ("seq", "ordering_key", "lane", "state", "claims", "next_attempt_at")))
-    .where(_OPEN, _INBOX.c.merchant_id == _OWN, _INBOX.c.ordering_key.in_(sa.bindparam("keys", expanding=True)))
+    .where(_OPEN, _INBOX.c.merchant_id == _OWN, among(_INBOX.c.ordering_key))
     .order_by(_INBOX.c.seq)
     .limit(_LOOK_AT)
 )
@@ -164,7 +164,7 @@ def _next_keys(strict: frozenset[tuple[int, str]], others: bool) -> sa.Select[st
         of_strict = sa.tuple_(sa.func.coalesce(earlier.c.connection_id, 0), earlier.c.record).in_(sorted(strict))
         conditions.append(~sa.exists().where(*before, sa.text("earlier.state = 'parked'"), of_strict))
     if others:
-        conditions.append(_INBOX.c.lane.not_in(sa.bindparam("others", expanding=True)))
+        conditions.append(~among(_INBOX.c.lane, "others"))
     return (
         sa.select(_INBOX.c.ordering_key)
         .where(_READY, _INBOX.c.merchant_id == _OWN, _INBOX.c.next_attempt_at <= _NOW, *conditions)
@@ -206,7 +206,7 @@ _EVENT_COLUMNS = tuple(Event.__dataclass_fields__)
 _TAKE = (
     _INBOX.update()
     .where(
-        _INBOX.c.seq.in_(sa.bindparam("seqs", expanding=True)),
+        among(_INBOX.c.seq, "seqs"),
         one_of(_INBOX.c.state, _DUE),
         _INBOX.c.next_attempt_at <= _NOW,
     )

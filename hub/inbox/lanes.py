@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.core.reading import among
 from hub.inbox.tables import Lane
 
 _LANE = Lane.__table__  # type: ignore[attr-defined]
@@ -17,7 +18,7 @@ _NEW = sa.text(
 )
 _OWN: sa.BindParameter[int] = sa.bindparam("merchant_id", type_=sa.BigInteger)
 _LANES = sa.select(_LANE.c.lane, _LANE.c.fence, _LANE.c.owner, _LANE.c.until).where(
-    _LANE.c.merchant_id == _OWN, _LANE.c.lane.in_(sa.bindparam("lanes", expanding=True))
+    _LANE.c.merchant_id == _OWN, among(_LANE.c.lane, "lanes")
 )
 #: nobody takes them over until the commit
 _LANES_KEPT = _LANES.with_for_update(read=True)
@@ -26,7 +27,7 @@ _OF_OTHERS = sa.select(_LANE.c.lane).where(
     _LANE.c.owner != sa.bindparam("worker", type_=sa.String),
     _LANE.c.until > sa.bindparam("now", type_=sa.BigInteger),
 )
-_OURS = (_LANE.c.merchant_id == sa.bindparam("_merchant"), _LANE.c.lane.in_(sa.bindparam("_lanes", expanding=True)))
+_OURS = (_LANE.c.merchant_id == sa.bindparam("_merchant"), among(_LANE.c.lane, "_lanes"))
 _RENEW = _LANE.update().where(*_OURS, _LANE.c.owner == sa.bindparam("_owner")).values(until=sa.bindparam("_until"))
 #: guarded by the expiry, so that two workers cannot both take it
 _STEAL = (

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.core.faults import Fault
-from hub.core.reading import rows_in
+from hub.core.reading import among, rows_in
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
 
@@ -29,8 +29,8 @@ _ASKED = sa.select(QUESTION.c.id, QUESTION.c.event_seq, QUESTION.c.subject, QUES
     QUESTION.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
     sa.text("question.state = 'open'"),
     sa.or_(
-        QUESTION.c.event_seq.in_(sa.bindparam("keys", expanding=True)),
-        QUESTION.c.subject.in_(sa.bindparam("subjects", expanding=True)),
+        among(QUESTION.c.event_seq),
+        among(QUESTION.c.subject, "subjects"),
     ),
 )
 

@@ -134,9 +134,9 @@ _TAKE = (
     )
 )
 _EXTERNAL_IDS = sa.select(_BINDING.c.connection_id, _BINDING.c.kind, _BINDING.c.our_id, _BINDING.c.external_id).where(
-    _BINDING.c.merchant_id.in_(sa.bindparam("merchants", expanding=True)),
-    _BINDING.c.connection_id.in_(sa.bindparam("connections", expanding=True)),
-    _BINDING.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+    among(_BINDING.c.merchant_id, "merchants"),
+    among(_BINDING.c.connection_id, "connections"),
+    among(_BINDING.c.kind, "kinds"),
     among(_BINDING.c.our_id),
 )
 
@@ -145,7 +145,7 @@ _FORGET = REFERENCE.delete().where(REFERENCE.c.delivery_id == sa.bindparam("_del
 _RENEW = (
     DELIVERY.update()
     .where(
-        DELIVERY.c.id.in_(sa.bindparam("_ids", expanding=True)),
+        among(DELIVERY.c.id, "_ids"),
         DELIVERY.c.state == DeliveryState.SENDING,
         DELIVERY.c.lease_owner == sa.bindparam("_owner"),
     )

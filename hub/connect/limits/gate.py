@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis import RedisError
 
 from hub.connect.declared_limits import CostLimit
 from hub.connect.errors import NoQuota
 from hub.connect.limits import reports
-from hub.connect.limits.memory import Asked, Memory, Settled
+from hub.connect.limits.memory import Asked, Memory, Settled, TalliesAway
 from hub.connect.limits.rule import Rule, rules_of
-from hub.connect.limits.shared import Shared
 from hub.connect.limits.turns import WEIGHTS, Turn, current
 
 if TYPE_CHECKING:
     from hub.connect.client import Answer
+    from hub.connect.limits.shared import Shared
     from hub.connect.manifest import Manifest
 
 _log = structlog.get_logger("hub.limits")
@@ -75,7 +74,7 @@ class Limits:
         self.costs: dict[tuple[str, str], float] = {}
         self._clock = clock
         self._memory = Memory(clock)
-        self._shared = Shared(redis_url, self.owner) if redis_url else None
+        self._shared = _shared(redis_url, self.owner) if redis_url else None
         #: processes that Redis counted, and when
         self._processes, self._counted_at = 1, float("-inf")
         #: Redis is away until somebody finds it again; how often it was
@@ -112,7 +111,7 @@ class Limits:
             used = gate.outages != self._outages
             try:
                 wait, self._processes = self._shared.take(asked, settled, used=used)
-            except RedisError as error:
+            except TalliesAway as error:
                 gate.give_back(settled)
                 self._lost(error)
             else:
@@ -154,7 +153,7 @@ class Limits:
                 try:
                     if settled and self._shared is not None and not self._away:
                         self._shared.settle(gate.connection_id, settled)
-                except RedisError as error:  # what was on its way ends by its lease
+                except TalliesAway as error:  # what was on its way ends by its lease
                     self._lost(error)
             if self._stopping:
                 return
@@ -185,6 +184,12 @@ class Limits:
             with self._lock:
                 self._away = False
             _log.info("redis is back")
+
+
+def _shared(redis_url: str, owner: str) -> Shared:
+    from hub.connect.limits.shared import Shared  # loaded only where there is a Redis
+
+    return Shared(redis_url, owner)
 
 
 class Gate:

@@ -10,6 +10,10 @@ from hub.connect.limits.rule import Rule
 from hub.connect.limits.tally import Report, Tally
 
 
+class TalliesAway(Exception):
+    """The tallies that all processes share cannot be asked."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a request takes: of which connection, whose turn it is, and its cost in the units of each rule."""

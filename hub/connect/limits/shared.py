@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hub.connect.limits.memory import Asked, Settled
+from hub.connect.limits.memory import Asked, Settled, TalliesAway
 from hub.connect.limits.rule import Rule
 from hub.db import redis
 
@@ -22,7 +22,7 @@ def _text() -> str:
 
 
 class Shared:
-    """Tallies in Redis. Safe to share between threads. Every call raises redis.RedisError when Redis is away."""
+    """Tallies in Redis. Safe to share between threads. Raises: TalliesAway, from every call."""
 
     def __init__(self, url: str, owner: str) -> None:
         self._client = redis.connect(url)
@@ -68,7 +68,10 @@ class Shared:
             **({"now": now} if now is not None else {}),
         }
         keys = [f"hub:limit:c{connection_id}:pause", _PROCESSES, *(rule.key for rule in rules)]
-        return self._script(keys=keys, args=[msgspec.msgpack.encode(message)])
+        try:
+            return self._script(keys=keys, args=[msgspec.msgpack.encode(message)])
+        except redis.Refused as error:
+            raise TalliesAway(str(error)) from error
 
 
 def _told(rule: Rule) -> dict[str, Any]:
