@@ -12,11 +12,12 @@ def command(
     bind: Bind = None,
 ) -> None:
     """Run the hub until it is told to stop: webhooks, workers, API and console in one process."""
-    from hub.cli import logs
+    from hub.cli import logs, tracing
     from hub.web.server import Server
 
     settings = settings_of(home, bind=bind)
     logs.set_up(settings)
+    tracing.set_up(settings, "hub")
     server = Server(settings)
     print(f"The hub answers at {server.url}", flush=True)
     print(f"Sign in (once, within 15 minutes): {server.login_url()}", flush=True)

@@ -18,7 +18,7 @@ def command(
     ] = None,
 ) -> None:
     """Work events, send deliveries, poll and keep schedules, beside others that do. On PostgreSQL only."""
-    from hub.cli import logs
+    from hub.cli import logs, tracing
     from hub.connect.vault import load_root_keys
     from hub.web.access import Keys, signing_key
     from hub.web.watching import Watch
@@ -26,6 +26,7 @@ def command(
 
     settings = settings_of(home, threads=threads)
     logs.set_up(settings)
+    tracing.set_up(settings, "hub-worker")
     process = WorkerProcess(settings)
     with ExitStack() as stack:
         if settings.metrics_bind:

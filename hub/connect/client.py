@@ -20,6 +20,7 @@ from hub.connect.http import httpx
 from hub.connect.limits import FREE, Free, Permit
 from hub.connect.manifest import ApiKey, Basic, OAuth2
 from hub.connect.paths import fill
+from hub.observe import traces
 
 if TYPE_CHECKING:
     from hub.connect.links import Link
@@ -140,7 +141,9 @@ class Client:
             raise NotSent(f"{self._link.name}: another process may have taken this over by now")
         try:
             address = _address(url, tuple((query or {}).items()))
-            answer = self._client().request(method, address, headers=dict(headers or {}), **extra)
+            with traces.span("http", method=method, host=address.host):
+                answer = self._client().request(method, address, headers=dict(headers or {}), **extra)
+                traces.note(status=answer.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             permit.unsent()
             raise NotSent(f"{self._link.name}: no connection to {_host(url)} ({type(error).__name__})") from error

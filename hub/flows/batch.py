@@ -51,7 +51,7 @@ from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.receive import row_of
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.inbox.tables import READ_KINDS
-from hub.observe import metrics
+from hub.observe import metrics, traces
 from hub.observe.personal import without_people
 from hub.observe.steps import step
 from hub.outbox import plan as outbox_plan
@@ -123,13 +123,15 @@ class Batch:
     def work(self, claimed: Claim, active: Active) -> list[Outcome]:
         """Prepares, applies and writes a batch. Raises: LeaseLost when another worker took over, Unavailable when the
         database cannot be reached; nothing is written then, or only some events, each as a whole."""
-        began = time.perf_counter()
+        began, began_ns = time.perf_counter(), traces.now_ns()
         outcomes = self._work(claimed, active)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - began)
         metrics.BATCH_EVENTS.observe(len(outcomes))
         metrics.count(metrics.EVENTS, [(outcome.state,) for outcome in outcomes])
         for event, outcome in zip(claimed.events, outcomes, strict=True):
-            step(_log, "event worked", warn=outcome.state == "parked", state=outcome.state, **_ids(event))
+            parked = outcome.state == "parked"
+            step(_log, "event worked", warn=parked, state=outcome.state, **_ids(event))
+            traces.worked("work", began_ns, failed="parked" if parked else "", state=outcome.state, **_ids(event))
         return outcomes
 
     def _work(self, claimed: Claim, active: Active) -> list[Outcome]:

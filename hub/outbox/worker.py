@@ -24,7 +24,7 @@ from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
 from hub.db.engine import Database, Unavailable
 from hub.db.types import now_us
-from hub.observe import metrics
+from hub.observe import metrics, traces
 from hub.observe.personal import all_without_people, without_people
 from hub.observe.steps import step
 from hub.outbox import claim, outcomes
@@ -273,7 +273,11 @@ class Outbox:
             return Result(sending, operations.Retry(None, reason), None)
         try:
             age_s = (self._clock() - sending.first_sent_at) / 1_000_000
-            with held(lambda: self._holds(sending)), turn("delivery", f"delivery:{sending.id}"):
+            with (
+                traces.span("send", **_ids(sending)),
+                held(lambda: self._holds(sending)),
+                turn("delivery", f"delivery:{sending.id}"),
+            ):
                 outcome = operations.execute(
                     link,
                     sending.operation,
@@ -282,6 +286,7 @@ class Outbox:
                     first_attempt=not sending.maybe_sent,
                     age_s=age_s,
                 )
+                traces.note(outcome=type(outcome).__name__)
         except Exception as error:  # noqa: BLE001 - a fault of ours, like a crash: nothing is known of what was sent
             metrics.failed("outbox", error)
             _log.exception("send failed", **_ids(sending))

@@ -24,7 +24,7 @@ from hub.connect.vault import VaultError
 from hub.db.tables import Merchant
 from hub.inbox.arrivals import from_webhook
 from hub.inbox.receive import Received
-from hub.observe import metrics
+from hub.observe import metrics, traces
 from hub.workers.hub import Hub
 
 _CONNECTION = Connection.__table__  # type: ignore[attr-defined]
@@ -53,11 +53,13 @@ class Webhooks:
     async def receive(self, request: Request) -> Response:
         """As `_receive`, with the time that it took."""
         began = time.perf_counter()
-        try:
-            answer = await self._receive(request)
-        except DBAPIError as error:
-            # not even the connection could be looked up
-            answer = _not_stored(error)
+        with traces.span("webhook"):
+            try:
+                answer = await self._receive(request)
+            except DBAPIError as error:
+                # not even the connection could be looked up
+                answer = _not_stored(error)
+            traces.note(status=answer.status_code)
         metrics.WEBHOOK_SECONDS.labels(str(answer.status_code)).observe(time.perf_counter() - began)
         return answer
 
@@ -73,6 +75,7 @@ class Webhooks:
         if body is None:
             # the rest is not read: the client is cut off
             return _answer(413, f"the body is over {self._max_body} bytes", {"connection": "close"})
+        traces.note(**_ids(known.link))
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
         try:
             reads.verify(known.link, headers, body)

@@ -14,6 +14,7 @@ from hub.connect.links import Links
 from hub.inbox import fetches
 from hub.inbox.claim import Event
 from hub.inbox.fetches import Fetch
+from hub.observe import traces
 
 _log = structlog.get_logger("hub.fetch")
 #: errors that trying again does not mend
@@ -43,7 +44,11 @@ class Read:
 
 def read(links: Links, event: Event) -> Read:
     """Reads what an event waits for: its record first, then what its flows ask for."""
-    with turn("backfill" if event.kind == "backfill" else "read", f"event:{event.seq}"):
+    ids = {"merchant_id": event.merchant_id, "connection_id": event.connection_id, "record": event.record}
+    with (
+        traces.span("read", event.seq, **ids),
+        turn("backfill" if event.kind == "backfill" else "read", f"event:{event.seq}"),
+    ):
         return _read(links, event)
 
 
