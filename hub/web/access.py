@@ -21,6 +21,9 @@ from hub.connect.vault import RootKey
 from hub.db.engine import Database
 from hub.db.types import now_us
 
+#: what the names of connections stand after, for whoever tells the hub something
+WEBHOOKS = "/webhooks/"
+
 SESSION_COOKIE = "hub_session"
 SESSION_SECONDS = 12 * 3600
 LOGIN_SECONDS = 900
@@ -150,10 +153,14 @@ class Hosts:
 
 
 class Door:
-    """ASGI middleware in front of everything."""
+    """ASGI middleware in front of everything. `webhooks` answers what is below its path; they show by their signature who
+    they are from."""
 
-    def __init__(self, app: ASGIApp, *, keys: Keys, hosts: Hosts, refused_page: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, keys: Keys, hosts: Hosts, refused_page: str, webhooks: ASGIApp | None = None
+    ) -> None:
         self._app = app
+        self._webhooks = webhooks
         self._keys = keys
         self._hosts = hosts
         self._refused_page = refused_page
@@ -166,8 +173,10 @@ class Door:
         refusal = self._refusal(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        elif self._webhooks is not None and scope["path"].startswith(WEBHOOKS):
+            await self._webhooks(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
@@ -175,7 +184,7 @@ class Door:
         if len(hosts) != 1 or not self._hosts.allow(hosts[0].decode("latin-1")):
             return _json(400, "the Host header does not name this hub: set HUB_PUBLIC_URL to the name it is reached by")
         path: str = scope["path"]
-        if path.startswith("/webhooks/") or path in _OPEN:
+        if path.startswith(WEBHOOKS) or path in _OPEN:
             return None
         authorization = _header(headers, b"authorization")
         scheme, _, token = authorization.partition(" ")

@@ -28,7 +28,6 @@ def create_app(hub: Hub, settings: Settings, *, port: int | None = None, keys: K
     site = Site(hub, settings.public_url or local_url(settings.host, port), keys)
     app = FastAPI(title="Hub", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.site = site
-    app.add_route("/webhooks/{connection}", Webhooks(hub).receive, methods=["POST"])
     app.include_router(connect.router(site))
     app.include_router(pages.router(site))
     app.include_router(api.router(site))
@@ -42,7 +41,8 @@ def create_app(hub: Hub, settings: Settings, *, port: int | None = None, keys: K
         texts=["This page is closed. Open the link that `hub up` printed, or that `hub login` prints."],
         home=False,
     )
-    app.add_middleware(Door, keys=keys, hosts=Hosts(settings.host, port, settings.public_url), refused_page=refused)
+    hosts = Hosts(settings.host, port, settings.public_url)
+    app.add_middleware(Door, webhooks=Webhooks(hub), keys=keys, hosts=hosts, refused_page=refused)
     return app
 
 

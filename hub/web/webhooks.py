@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from hub.connect import reads, signatures
 from hub.connect.errors import ConnectError
@@ -25,6 +26,7 @@ from hub.db.tables import Merchant
 from hub.inbox.arrivals import from_webhook
 from hub.inbox.receive import Received
 from hub.observe import metrics, traces
+from hub.web.access import WEBHOOKS
 from hub.workers.hub import Hub
 
 _CONNECTION = Connection.__table__  # type: ignore[attr-defined]
@@ -43,14 +45,19 @@ class _Known:
 
 
 class Webhooks:
-    """The route `/webhooks/{connection}`; a connection by its name or its id."""
+    """What answers below `/webhooks/`, a connection by its name or its id: an ASGI application of its own, since what most of
+    the requests of a hub are for needs nothing of what its pages go through."""
 
     def __init__(self, hub: Hub, max_body: int = MAX_BODY) -> None:
         self._hub = hub
         self._max_body = max_body
         self._known: dict[str, _Known] = {}
 
-    async def receive(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._measured(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    async def _measured(self, request: Request) -> Response:
         """As `_receive`, with the time that it took."""
         began = time.perf_counter()
         with traces.span("webhook"):
@@ -65,7 +72,9 @@ class Webhooks:
 
     async def _receive(self, request: Request) -> Response:
         """200 once the event is committed; 401 for a wrong signature and 404, with nothing kept; 503 to be sent again."""
-        known = await self._connection(request.path_params["connection"])
+        if request.method != "POST":
+            return _answer(405, "a webhook is a POST", {"allow": "POST"})
+        known = await self._connection(request.scope["path"].removeprefix(WEBHOOKS))
         if known is None:
             return _answer(404, "there is no such connection")
         try:

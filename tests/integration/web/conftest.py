@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 from web_signing import SECRET, signed
 
+from hub.cli import logs
 from hub.web.server import Server
 from hub.workers.admin import setup
 from hub.workers.settings import Settings
@@ -53,9 +55,11 @@ def settings(home: Path) -> Settings:
 
 @pytest.fixture
 def server(settings: Settings) -> Iterator[Server]:
-    """A running hub."""
+    """A running hub, which logs as `hub up` does: structlog's own form shows an error with all that is at hand, for seconds."""
+    logs.configure("warning")
     with Server(settings) as running:
         yield running
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hub.connect.vault import load_root_keys
 from hub.web.access import signing_key
 from hub.web.app import create_app
 
-OPEN = {"/webhooks/{connection}", "/connect/callback", "/healthz", "/readyz", "/login"}
+OPEN = {"/connect/callback", "/healthz", "/readyz", "/login"}
 
 
 def _routes(app):
