@@ -16,8 +16,7 @@ from hub.core.sales.sources import FULFILMENTS, add_row, order_by_id, rows_of
 from hub.core.sales.tables import FULFILMENT, ORDER_LINE, SALES_ORDER
 from hub.core.stock.items import item_by_id
 from hub.core.stock.reservations import OPEN, of_order, ship
-from hub.core.time import local_date
-from hub.db.types import instant_us
+from hub.core.time import instant_of, local_date
 from hub.records.order import Shipment
 
 _json = msgspec.json.Encoder().encode
@@ -79,7 +78,7 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
         row = _keep(plan, order, shipment, connection_id, [])
         return ShipmentResult(order["id"], row["id"], False)
     parts = _allocate(plan, order, shipment)
-    date = local_date(instant_us(shipment.shipped_at), book_of(plan)["zone"])
+    date = local_date(instant_of(shipment.shipped_at, "shipped_at"), book_of(plan)["zone"])
     for number, (line, reservation, quantity) in enumerate(parts, 1):
         if reservation is not None:
             ship(plan, reservation, quantity, f"shipment:{connection_id}:{shipment.external_id}:{number}", date)
@@ -166,7 +165,7 @@ def _keep(plan: Plan, order: Row, shipment: Shipment, connection_id: int, lines:
             "service": shipment.service,
             "tracking_number": shipment.tracking_number,
             "tracking_url": shipment.tracking_url,
-            "shipped_at": instant_us(shipment.shipped_at),
+            "shipped_at": instant_of(shipment.shipped_at, "shipped_at"),
             "lines": _json(lines).decode(),
             "created_at": plan.now,
         },

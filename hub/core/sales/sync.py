@@ -42,8 +42,7 @@ from hub.core.sales.snapshot import (
 )
 from hub.core.sales.sources import ORDERS, start_order
 from hub.core.sales.tables import SALES_ORDER
-from hub.core.time import local_date
-from hub.db.types import instant_us
+from hub.core.time import instant_of, local_date
 from hub.records.money import Money
 from hub.records.order import Header, Order
 
@@ -138,7 +137,7 @@ def _start(plan: Plan, external_id: str, header: Header, connection_id: int, rul
         **header_values(header),
         "contact": contact_bytes(header),
         "data_key_id": None,
-        "header_as_of": instant_us(header.as_of),
+        "header_as_of": instant_of(header.as_of, "header.as_of"),
         "header_hash": digest(header),
         "lines_as_of": None,
         "lines_hash": None,
@@ -164,7 +163,7 @@ def _start(plan: Plan, external_id: str, header: Header, connection_id: int, rul
 
 def _holds(work: Work, section: str, part: Any, content: str, read_back: bool) -> bool:
     """The section is newer than the booked one and is now the booked one."""
-    as_of = instant_us(part.as_of)
+    as_of = instant_of(part.as_of, f"{section}.as_of")
     state = freshness(work.order, section, as_of, content, read_back=read_back)
     if state is Freshness.CONFLICT:
         work.needs.add("read_back")
