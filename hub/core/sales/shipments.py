@@ -10,9 +10,9 @@ from hub.core.errors import CoreError
 from hub.core.ledger.book import book_of
 from hub.core.plan import Plan, Row
 from hub.core.sales.goods import is_goods, to_hold
-from hub.core.sales.release import order_id_of
+from hub.core.sales.references import order_of_ref
 from hub.core.sales.snapshot import line_states
-from hub.core.sales.sources import FULFILMENTS, add_row, order_by_id, rows_of
+from hub.core.sales.sources import FULFILMENTS, add_row, rows_of
 from hub.core.sales.tables import FULFILMENT, ORDER_LINE, SALES_ORDER
 from hub.core.stock.items import item_by_id
 from hub.core.stock.reservations import OPEN, of_order, ship
@@ -49,8 +49,7 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
     """Records a shipment of a warehouse once, all of an order or a part. Without lines it is all that is set aside.
 
     Raises: ShipmentRefused (`shipment.unknown_order`, `shipment.exceeds`), with nothing planned."""
-    order_id = order_id_of(shipment.order_ref)
-    order = order_by_id(plan, order_id) if order_id is not None else None
+    order = order_of_ref(plan, shipment.order_ref)
     if order is None:
         raise ShipmentRefused(
             f"shipment {shipment.external_id} names the order {shipment.order_ref!r}, which is none of ours: correct the "

@@ -20,6 +20,7 @@ from hub.core.sales.goods import bring_goods_to_level, resolve_items, to_hold
 from hub.core.sales.invoicing import bring_documents_to_level
 from hub.core.sales.parties import take_party
 from hub.core.sales.payments import announce_payments, book_cash_rounding, book_payments, missing_payments
+from hub.core.sales.references import order_ref
 from hub.core.sales.regions import vat_country
 from hub.core.sales.release import announce_order
 from hub.core.sales.restock import replenish_orders
@@ -132,6 +133,7 @@ def _start(plan: Plan, external_id: str, header: Header, connection_id: int, rul
     row: Row = {
         "connection_id": connection_id,
         "external_id": external_id,
+        "ref": order_ref(connection_id, external_id),
         "party_id": party["id"],
         "state": "open",
         **header_values(header),

@@ -104,7 +104,7 @@ def test_a_shipment_of_no_instant_is_asked_about(shop: Lab) -> None:
     shop.work()
     [booked] = shop.rows(SALES_ORDER)
     shop.write(shipments=SHIPMENTS, lab__shipment=SHIPMENT)
-    shop.receive({"id": 1, "ref": f"SO{booked.id}", "at": "yesterday"})
+    shop.receive({"id": 1, "ref": booked.ref, "at": "yesterday"})
     shop.work()
     [question] = shop.questions()
     assert (question.kind, "shipped_at 'yesterday'" in question.reason) == ("record.unreadable", True)
