@@ -155,7 +155,7 @@ def _running(settings: Settings) -> Running | None:
     if settings.many:
         return None
     until = time.monotonic() + 2
-    while running.held(settings.home):
+    while running.is_locked(settings.home):
         found = running.read(settings.home)
         if found is not None:
             return found

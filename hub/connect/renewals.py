@@ -123,11 +123,21 @@ class Renewals:
             self._unstored.pop(key, None)
 
     def store_again(self, connection_id: int | None = None) -> None:
-        """Stores the pairs that could not be stored before: of one connection, or all."""
+        """Stores the pairs that could not be stored before: of one connection, or all, each by itself. Raises: NotSent
+        when those of the one connection still are not."""
         with self._lock:
             left = [each for (about, _), each in self._unstored.items() if connection_id in (None, about)]
         for lease, granted in left:
-            self._settle(lease, granted)
+            try:
+                self._settle(lease, granted)
+            except Exception as error:
+                # it is kept for the next try, and the pairs of other connections are stored
+                _log.error(
+                    "tokens not stored", connection=lease.connection_id, reason=f"{type(error).__name__}: {error}"[:200]
+                )
+                if connection_id is not None:
+                    raise NotSent("its new tokens could not be stored: they are kept and will be") from error
+                continue
             with self._lock:
                 self._unstored.pop((lease.connection_id, lease.fence), None)
 

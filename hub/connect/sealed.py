@@ -43,7 +43,13 @@ def values(
     return {"secrets": sealed, "secrets_key_id": key.id}
 
 
+def later(now: int) -> sa.Case[int]:
+    """The stamp of rows that a statement changes: it moves on, also where this machine's clock is behind another's. A
+    process that has a link of the row would else not see that it changed."""
+    return sa.case((TABLE.c.updated_at >= now, TABLE.c.updated_at + 1), else_=now)
+
+
 def change(connection: DbConnection, row: Mapping[str, Any], now: int, **columns: Any) -> None:
-    """Writes columns of a held row. Its stamp always moves on, also where this machine's clock is behind another's."""
+    """Writes columns of a held row. Its stamp always moves on: see `later`."""
     columns["updated_at"] = max(now, row["updated_at"] + 1)
     connection.execute(_CHANGE, {"_id": row["id"], **columns})

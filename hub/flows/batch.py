@@ -1,7 +1,7 @@
 """One batch: claimed events are prepared, worked one after the other on an in-memory plan, and written in one transaction.
 
-An event or a subscriber that is refused drops its part of the plan. If the database refuses the batch, its events are
-done again in one transaction each, and only an event that fails alone is parked.
+An event or a subscriber that is refused drops its part of the plan. If the database refuses the batch, or anything
+else in it fails, its events are done again in one transaction each, and only an event that fails alone is parked.
 """
 
 from __future__ import annotations
@@ -138,9 +138,9 @@ class Batch:
         try:
             load_earlier(self._database, active, kept_by(claimed.events))
             return self._transaction(claimed, [prepare_event(event, active) for event in claimed.events], active)
-        except Unavailable:
+        except (*Unavailable, lanes.LeaseLost):
             raise
-        except (DBAPIError, PlanConflict) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one event makes fail, the others of its batch go on
             _log.warning(
                 "batch refused, one by one",
                 merchant_id=claimed.merchant_id,
@@ -156,28 +156,21 @@ class Batch:
         return outcomes
 
     def _work_alone(self, claimed: Claim, active: Active, held: Held) -> Outcome:
-        """One event in a transaction of its own; parked when the database refuses even that."""
+        """One event in a transaction of its own; parked when even that fails."""
         for attempt in range(1, MAX_ALONE + 1):
             try:
                 return self._transaction(claimed, [prepare_event(claimed.events[0], active)], active, held)[0]
-            except Unavailable:
+            except (*Unavailable, lanes.LeaseLost):
                 raise
             except PlanConflict as error:
                 # what was read was changed meanwhile: by now it is read anew
                 refused: Exception = error
                 if attempt == MAX_ALONE:
                     break
-            except DBAPIError as error:
+            except Exception as error:  # noqa: BLE001 - a question, and in the log with where it failed
                 refused = error
                 break
-        _log.error(
-            "event refused by the database",
-            merchant_id=claimed.merchant_id,
-            event_seq=claimed.events[0].seq,
-            reason=refusals.said(refused),
-        )
-        parking = Parked("event.refused", f"the database refused it: {refusals.said(refused)}")
-        return self._transaction(claimed, [Prepared(claimed.events[0], refusal=parking)], active)[0]
+        return self._transaction(claimed, [Prepared(claimed.events[0], refusal=_failing(claimed, refused))], active)[0]
 
     # -- apply: the book is held --------------------------------------------------------------------------------
 
@@ -464,6 +457,18 @@ class Batch:
         event = claimed.events[0]
         reason = f"it stopped its worker {event.claims} times"
         return self._transaction(claimed, [Prepared(event, refusal=Parked("event.crashes", reason))], active)
+
+
+def _failing(claimed: Claim, error: Exception) -> Parked:
+    """The question of an event that fails even alone: the database refuses it, or the hub itself fails."""
+    [event] = claimed.events
+    of = {"merchant_id": claimed.merchant_id, "event_seq": event.seq}
+    if isinstance(error, (DBAPIError, PlanConflict)):
+        _log.error("event refused by the database", reason=refusals.said(error), **of)
+        return Parked("event.refused", f"the database refused it: {refusals.said(error)}")
+    _log.error("event failed", exc_info=error, **of)
+    record = payload.decode_or_none(event.reads or event.body or b"")
+    return Parked("event.failed", f"the hub failed while working it: {without_people(refusals.said(error), record)}")
 
 
 def _ids_for(events: Sequence[Event]) -> int:

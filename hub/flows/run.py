@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import structlog
+from sqlalchemy.exc import DBAPIError
+
 from hub.core.errors import CoreError
-from hub.core.plan import Plan
+from hub.core.plan import Plan, PlanConflict
 from hub.core.time import local_date
 from hub.db.types import instant_text
 from hub.flows.context import ConnectionInfo, Roles
@@ -18,6 +21,9 @@ from hub.records.money import MoneyError
 
 if TYPE_CHECKING:
     from hub.flows.definition import Flow
+
+
+_log = structlog.get_logger("hub.flows")
 
 
 class Stop(Exception):
@@ -52,6 +58,8 @@ class FetchNeeded(Exception):
 
 #: what a run may raise that is the input's fault: a question, never a crash
 REFUSALS = (Parked, CoreError, EvaluationError, MoneyError)
+#: what a step may raise: the end of its run, a refusal, or that the database did not go along, which the batch sees to
+_EXPECTED = (Stop, FetchNeeded, *REFUSALS, DBAPIError, PlanConflict)
 
 
 def question_of(error: Exception) -> tuple[str, str, dict[str, Any], Sequence[dict[str, Any]]]:
@@ -163,6 +171,7 @@ class Step(ABC):
         return ()
 
 
+_SHOWN = 400
 #: what is done with each step that a block comes to
 Do = Callable[[Step, "Run"], None]
 
@@ -217,17 +226,28 @@ def prepare(run: Run) -> None:
         raise Stop("when")
     steps = run.flow.steps
     while run.next_step < len(steps) and not steps[run.next_step].needs_plan:
-        steps[run.next_step].run(run)
-        run.next_step += 1
+        _next(run)
 
 
 def apply(run: Run, plan: Plan) -> None:
     """Runs the rest of the steps on the plan. Raises: Stop, Parked, CoreError, EvaluationError."""
     run.plan = plan
-    steps = run.flow.steps
-    while run.next_step < len(steps):
-        steps[run.next_step].run(run)
-        run.next_step += 1
+    while run.next_step < len(run.flow.steps):
+        _next(run)
+
+
+def _next(run: Run) -> None:
+    """Runs the next step. A fault of ours in it is a question of this run, and no other event pays for it."""
+    step = run.flow.steps[run.next_step]
+    try:
+        step.run(run)
+    except _EXPECTED:
+        raise
+    except Exception as error:
+        _log.exception("step failed", flow=run.flow.name, step=run.next_step + 1, event_seq=run.trigger.event_seq)
+        reason = f"step {run.next_step + 1} of flow {run.flow.name} failed: {type(error).__name__}: {error}"
+        raise Parked("step.failed", reason[:_SHOWN]) from error
+    run.next_step += 1
 
 
 def rehearse(run: Run, wanted: Wanted) -> None:
@@ -237,8 +257,10 @@ def rehearse(run: Run, wanted: Wanted) -> None:
     try:
         for step in rest:
             step.rehearse(inner, wanted)
-    except (Stop, *REFUSALS):
-        return  # said when the step runs
+    except DBAPIError:
+        raise
+    except Exception:  # noqa: BLE001 - said when the step runs
+        return
 
 
 __all__ = [

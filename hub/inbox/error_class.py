@@ -37,7 +37,7 @@ class ErrorClass(StrEnum):
     AUTH = "auth"
     """credentials that do not work any more"""
     CRASH = "crash"
-    """it stops its worker, or the database refuses it"""
+    """it stops its worker, the database refuses it, or the hub itself fails while working it"""
     FLOW = "flow"
     """a flow that loops, or a version that does not run"""
     OTHER = "other"
@@ -82,7 +82,7 @@ _BY_FAMILY = {
     "entry": _C.BOOKS, "balance": _C.BOOKS, "period": _C.BOOKS, "reversal": _C.BOOKS, "core": _C.BOOKS,
     "connection": _C.SETTINGS, "role": _C.SETTINGS, "operation": _C.SETTINGS,
     "delivery": _C.CONFLICT, "binding": _C.CONFLICT,
-    "event": _C.CRASH, "flow": _C.FLOW,
+    "event": _C.CRASH, "step": _C.CRASH, "flow": _C.FLOW,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.connect import sealed
 from hub.connect.tables import Connection as ConnectionTable
 from hub.core.plan import Plan, Row, Source
 from hub.core.reading import among, rows_in
@@ -104,7 +105,9 @@ def mark(connection: Connection, *, backed_up_at: int, now: int) -> int:
         )
     if rows:
         insert_rows(connection, RESTORED, rows)
-    connection.execute(_CONNECTION.update().where(_CONNECTION.c.mode == "live").values(mode="paused", updated_at=now))
+    connection.execute(
+        _CONNECTION.update().where(_CONNECTION.c.mode == "live").values(mode="paused", updated_at=sealed.later(now))
+    )
     return connection.execute(
         _DELIVERY.update()
         .where(_OPEN, _DELIVERY.c.ladder != "compare_and_set")
@@ -155,5 +158,7 @@ def release(connection: Connection, merchant_id: int, connection_ids: Sequence[i
     mode = sa.select(RESTORED.c.mode).where(RESTORED.c.connection_id == _CONNECTION.c.id).scalar_subquery()
     connection.execute(
         # of one that was released before, the mode is a person's since
-        _CONNECTION.update().where(_CONNECTION.c.id.in_(released.scalars().all())).values(mode=mode, updated_at=now)
+        _CONNECTION.update()
+        .where(_CONNECTION.c.id.in_(released.scalars().all()))
+        .values(mode=mode, updated_at=sealed.later(now))
     )

@@ -16,7 +16,6 @@ from hub.connect import links, payload, reads
 from hub.connect.errors import ConnectError
 from hub.connect.registry import Registry, shipped
 from hub.connect.tables import PollCursor
-from hub.core.sales.release import order_ref
 from hub.core.sales.tables import SALES_ORDER
 from hub.db.types import instant_text
 from hub.flows.tables import FlowSchedule
@@ -271,12 +270,14 @@ class Bench:
         there: dict[str, str] = {}
         for ref, name in given.get("refs", {}).items():
             with self.scratch.database.read() as connection:
-                ids = connection.execute(sa.select(SALES_ORDER.c.id).where(SALES_ORDER.c.name == name)).scalars().all()
-            if len(ids) != 1:
-                raise SandboxRefused(
-                    f"`refs` names {name}, and {len(ids) or 'no'} orders of that name are there by then"
+                refs = (
+                    connection.execute(sa.select(SALES_ORDER.c.ref).where(SALES_ORDER.c.name == name)).scalars().all()
                 )
-            there[ref] = order_ref(ids[0])
+            if len(refs) != 1:
+                raise SandboxRefused(
+                    f"`refs` names {name}, and {len(refs) or 'no'} orders of that name are there by then"
+                )
+            there[ref] = refs[0]
         return translated(text, there)
 
     def _read(self, given: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -11,10 +11,9 @@ from hub.flows.active import Active
 from hub.flows.batch import Batch
 from hub.inbox import claim, lanes
 from hub.inbox.claim import Claim
-from hub.inbox.tables import Inbox
+from hub.observe import metrics
 from hub.workers.loop import Loop
 
-_INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.books")
 #: a batch costs some queries however small it is: a full one takes longer than this and is not slowed
 _GATHER_S = 0.1
@@ -69,8 +68,11 @@ class BooksWorker:
     def stop(self) -> None:
         self._loop.stop()
         self._renewal.stop()
-        with self._database.write() as connection:
-            lanes.release(connection, self._owner)
+        try:
+            with self._database.write() as connection:
+                lanes.release(connection, self._owner)
+        except Unavailable as error:  # they run out by themselves; the rest of the hub has to stop too
+            _log.warning("lanes not given back", reason=f"{type(error).__name__}: {error}"[:200])
 
     def work_once(self) -> bool:
         """Works one batch of the next merchant that has one, with what runs by now. Returns whether there was one."""
@@ -79,7 +81,25 @@ class BooksWorker:
         with self._database.read() as connection:
             due = claim.due_merchants(connection, self._clock())
         turn = [m for m in due if m > self._last_merchant] + [m for m in due if m <= self._last_merchant]
-        return any(self._work(merchant_id) for merchant_id in turn)
+        return self._first_worked(turn)
+
+    def _first_worked(self, turn: Sequence[int]) -> bool:
+        """Works one batch of the first merchant that has one. One whose flows do not load keeps no other waiting. Raises:
+        what kept the first of those from being worked, when no other had a batch either."""
+        failed: Exception | None = None
+        for merchant_id in turn:
+            try:
+                if self._work(merchant_id):
+                    return True
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised below, once the others had their turn
+                metrics.failed("books", error)
+                _log.error("merchant not worked", merchant_id=merchant_id, exc_info=error)
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return False
 
     def _work(self, merchant_id: int) -> bool:
         active = self._active(merchant_id)

@@ -16,7 +16,6 @@ from hub.connect.registry import Registry
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import RoleBinding
 from hub.core.ledger.tables import ENTRY
-from hub.core.sales.release import order_ref
 from hub.core.sales.tables import DOCUMENT, SALES_ORDER
 from hub.db.types import instant_text
 from hub.flows.tables import Run
@@ -185,11 +184,11 @@ def _orders(connection: Connection, merchant_id: int, events: Iterable[Any]) -> 
 
 def _refs(connection: Connection, merchant_id: int, orders: Collection[int]) -> dict[str, str]:
     rows = connection.execute(
-        sa.select(SALES_ORDER.c.id, SALES_ORDER.c.name).where(
+        sa.select(SALES_ORDER.c.ref, SALES_ORDER.c.name).where(
             SALES_ORDER.c.merchant_id == merchant_id, SALES_ORDER.c.id.in_(sorted(orders))
         )
     )
-    return {order_ref(row.id): row.name for row in rows}
+    return {row.ref: row.name for row in rows}
 
 
 def _check(connection: Connection, merchant_id: int, events: list[Any]) -> None:

@@ -15,7 +15,7 @@ from hub.connect import errors
 from hub.connect.inprocess import Inline
 from hub.connect.links import Links
 from hub.core.plan import Plan
-from hub.db.engine import Database
+from hub.db.engine import Database, Unavailable
 from hub.inbox import claim, fetches
 from hub.inbox.claim import Event
 from hub.inbox.questions import QUESTION
@@ -126,15 +126,28 @@ class FetchWorker:
             except queue.Empty:
                 break
             by_merchant.setdefault(result.event.merchant_id, []).append(result)
-        for merchant_id, results in by_merchant.items():
-            try:
-                self._store(merchant_id, results)
-            finally:  # what was not stored is read again
-                for result in results:
-                    self._busy.pop(result.event.seq, None)
+        failures = [self._store_or_each(merchant_id, results) for merchant_id, results in by_merchant.items()]
         if by_merchant:
             self._fetched()
+        for failure in failures:
+            if failure is not None:
+                raise failure  # the others are stored
         return bool(by_merchant)
+
+    def _store_or_each(self, merchant_id: int, results: Sequence[Read]) -> Exception | None:
+        """Stores what was read for a merchant; where that fails, one by one, so that one keeps no other from being stored.
+        What was not stored is read again. Returns the failure."""
+        failure: Exception | None = None
+        try:
+            self._store(merchant_id, results)
+        except Exception as error:  # noqa: BLE001 - raised by the caller, once the others are stored
+            failure = error
+            if len(results) > 1 and not isinstance(error, Unavailable):
+                failures = [self._store_or_each(merchant_id, [result]) for result in results]
+                failure = next((each for each in failures if each is not None), None)
+        for result in results:
+            self._busy.pop(result.event.seq, None)
+        return failure
 
     def _store(self, merchant_id: int, results: Sequence[Read]) -> None:
         self._database.ids.ensure(100)
@@ -179,4 +192,4 @@ def _wait_us(error: Exception, attempts: int) -> int:
 
 def _said(error: Exception) -> str:
     text = str(error) if isinstance(error, errors.ConnectError) else f"{type(error).__name__}: {error}"
-    return without_people(text)[:_SHOWN]
+    return without_people(text).replace("\0", "")[:_SHOWN]

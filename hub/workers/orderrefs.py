@@ -1,12 +1,12 @@
-"""References of our orders in what systems tell, such as `SO4711` in a shipment: they name an order by its id in one hub, so that
-another hub, a replay or a test, has to be told its own."""
+"""References of our orders in what systems tell, such as `SO12-1001` in a shipment: they name a connection by its id in one hub,
+so that another hub, a replay or a test, has to be told its own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 
-_REF = re.compile(rb"\bSO\d{4,18}\b")
+_REF = re.compile(rb"(?<![0-9A-Za-z-])SO\d{1,19}-[0-9A-Z](?:[0-9A-Z-]{0,14}[0-9A-Z])?(?![0-9A-Za-z-])")
 
 
 def refs_in(texts: Iterable[bytes]) -> list[str]:

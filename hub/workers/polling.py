@@ -14,14 +14,15 @@ import structlog
 from hub.connect import errors, reads
 from hub.connect.limits import turn
 from hub.connect.links import Links
-from hub.connect.registry import Registry
+from hub.connect.manifest import ManifestError, Record
+from hub.connect.registry import Registry, UnknownConnector
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import PollCursor
 from hub.core.plan import Plan
 from hub.core.reading import among, rows_in
 from hub.core.sales.tables import SALES_ORDER
 from hub.db import turns
-from hub.db.engine import Database
+from hub.db.engine import Database, Unavailable
 from hub.db.inserts import insert_rows
 from hub.db.turns import Place
 from hub.db.types import instant_us
@@ -114,6 +115,8 @@ class Poller:
         self._found = found
         #: connections whose pending records somebody waits for
         self._asked: set[int] = set()
+        #: connections whose connector cannot be used, as it was said in the log
+        self._unusable: set[int] = set()
         self._lock = threading.Lock()
         self._loop = Loop("poll", self._poll_due, idle_s=1.0)
 
@@ -165,9 +168,22 @@ class Poller:
         return [
             _Record(merchant_id, connection_id, record, (self._poll_seconds or spec.interval) * 1_000_000)
             for connection_id, merchant_id, connector in self._connections()
-            for record, spec in self._registry.get(connector).manifest.records.items()
+            for record, spec in self._specs(connection_id, merchant_id, connector).items()
             if spec.poll
         ]
+
+    def _specs(self, connection_id: int, merchant_id: int, connector: str) -> Mapping[str, Record]:
+        """The records of a connection; none, said once, where its connector cannot be used: the others are polled."""
+        try:
+            records = self._registry.get(connector).manifest.records
+        except (UnknownConnector, ManifestError) as error:
+            if connection_id not in self._unusable:
+                self._unusable.add(connection_id)
+                of = {"merchant_id": merchant_id, "connection_id": connection_id}
+                _log.error("connection not polled: see hub doctor", reason=str(error)[:300], **of)
+            return {}
+        self._unusable.discard(connection_id)
+        return records
 
     def _take(self, known: _Record, *, due: bool = True) -> bool:
         with self._database.write() as connection:
@@ -192,7 +208,9 @@ class Poller:
             after = min(int(error.after_s * 1_000_000), known.every)
             with self._database.write() as connection:
                 turns.put_off(connection, known.place, self._clock() + after)
-        except errors.ConnectError as error:
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - also a fault of a connector's code: the others are polled
             metrics.failed("poll", error)
             _log.warning(
                 "poll failed",
@@ -301,7 +319,7 @@ class Poller:
         return [
             (record_id, stamp)
             for record_id, stamp in items
-            if record_id not in booked or stamp is None or instant_us(stamp) > booked[record_id]
+            if record_id not in booked or stamp is None or _after(stamp, booked[record_id])
         ]
 
     def _store(self, connection: sa.Connection, place: Mapping[str, Any], cursor: str, before: str | None) -> bool:
@@ -314,3 +332,11 @@ class Poller:
         at = {f"_{name}": value for name, value in place.items()}
         moved = connection.execute(_MOVE_CURSOR, {**at, "_before": before, "cursor": cursor, "updated_at": now})
         return moved.rowcount == 1
+
+
+def _after(stamp: str, booked: int) -> bool:
+    """Whether a stamp is later than what is booked; one that is no instant may be: its record is read."""
+    try:
+        return instant_us(stamp) > booked
+    except (ValueError, OverflowError):
+        return True

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from hub.connect import payload
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import RoleBinding
-from hub.core.sales.release import order_id_of
 from hub.core.sales.tables import ITEM_ALIAS, SALES_ORDER
 from hub.core.stock.tables import ITEM, LOCATION, MOVE, RESERVATION, STOCK_LEVEL
 from hub.db.engine import parsed
@@ -273,15 +272,12 @@ def events(url: str, chosen: Window, *, merchant_id: int = 1, batch: int = 50) -
 
 def orders_named(url: str, refs: Sequence[str], *, merchant_id: int = 1) -> dict[str, tuple[int, str]]:
     """The connection and the shop's id of the orders that warehouses know by these references. Raises: HomeError."""
-    ids = {order_id: ref for ref in refs if (order_id := order_id_of(ref)) is not None}
-    if not ids:
-        return {}
-    columns = (SALES_ORDER.c.id, SALES_ORDER.c.connection_id, SALES_ORDER.c.external_id)
+    columns = (SALES_ORDER.c.ref, SALES_ORDER.c.connection_id, SALES_ORDER.c.external_id)
     with opened(url) as connection:
         rows = connection.execute(
-            sa.select(*columns).where(SALES_ORDER.c.merchant_id == merchant_id, SALES_ORDER.c.id.in_(sorted(ids)))
+            sa.select(*columns).where(SALES_ORDER.c.merchant_id == merchant_id, SALES_ORDER.c.ref.in_(sorted(refs)))
         ).all()
-    return {ids[row.id]: (row.connection_id, row.external_id) for row in rows}
+    return {row.ref: (row.connection_id, row.external_id) for row in rows}
 
 
 def refusal(chosen: Window) -> str:

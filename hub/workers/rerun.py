@@ -9,12 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from hub.connect.manifest import OAuth2
 from hub.connect.registry import Registry
-from hub.core.sales.release import order_ref
-from hub.core.sales.tables import SALES_ORDER
+from hub.core.sales.references import order_ref
 from hub.inbox.receive import Received
 from hub.mapping import Problem
 from hub.workers.effects import FIRST_ID, Effect, effects
@@ -188,14 +185,7 @@ class Again:
 
     def _order(self, connection_id: int, external_id: str) -> str:
         """The reference here of an order that the hub knows; one that nobody has where it was not worked here."""
-        statement = sa.select(SALES_ORDER.c.id).where(
-            SALES_ORDER.c.merchant_id == MERCHANT_ID,
-            SALES_ORDER.c.connection_id == self._ids.get(connection_id, 0),
-            SALES_ORDER.c.external_id == external_id,
-        )
-        with self.scratch.database.read() as connection:
-            found = connection.execute(statement).scalar()
-        return order_ref(found if found is not None else 0)
+        return order_ref(self._ids.get(connection_id, 0), external_id)
 
     def result(self) -> Rerun:
         """The effects of all that was worked."""

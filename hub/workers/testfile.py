@@ -252,7 +252,7 @@ class _Reader:
             self.problem("a webhook has a `file` or a `body`", path)
         refs = value.get("refs", {})
         if not isinstance(refs, dict) or not all(is_ref(ref) and isinstance(name, str) for ref, name in refs.items()):
-            hint = '{SO4711: "#1001"}'
+            hint = '{SO12-1001: "#1001"}'
             self.problem("`refs` says of references of orders which orders they name here", (*path, "refs"), hint)
         if kind == "sandbox" and "post" not in value:
             self.problem("`post` says which action of the sandbox", path)

@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 
 import dramatiq
-import redis
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Retries
 
-from hub.db.redis import Unreachable, connect
+from hub.db.redis import Refused, connect
 from hub.workers.parts import Part
 
 _log = structlog.get_logger("hub.wakeups")
@@ -34,6 +33,8 @@ _LOOK_MS = 40
 _HEARTBEAT_MS = 15_000
 _MAINTENANCE_PER_MILLION = 100_000
 _STOP_MS = 3_000
+#: Redis away, or there and refusing: out of memory, read only, another password
+_FAILED = (Refused, dramatiq.errors.BrokerConnectionError)
 
 
 class WakeUps:
@@ -95,7 +96,7 @@ class WakeUps:
         self._ring.set()
         if self._thread is not None:
             self._thread.join(_STOP_MS / 1000)
-        with contextlib.suppress(*Unreachable):  # its connections are gone already
+        with contextlib.suppress(*_FAILED):  # its connections are gone already
             self._broker.close()
 
     def _actor(self, part: Part) -> dramatiq.Actor[[], None]:
@@ -103,7 +104,7 @@ class WakeUps:
             # before the look at the tables: what is committed from now on rings again
             try:
                 self._client.delete(_key(part))
-            except Unreachable as error:
+            except Refused as error:
                 self._noticed(error)
             self._drains[part]()
 
@@ -119,7 +120,7 @@ class WakeUps:
             try:
                 for part in rung:
                     self._send(part)
-            except Unreachable as error:
+            except _FAILED as error:
                 self._noticed(error)
                 self._stopping.wait(_AWAY_S)
             else:
@@ -133,13 +134,15 @@ class WakeUps:
             self._actors[part].send()
 
     def _noticed(self, error: BaseException | None) -> None:
-        """Says once that Redis went away, and once that it is back."""
+        """Says once that Redis went away or refuses, and once that it is back."""
         away = error is not None
         if away == self._away:
             return
         self._away = away
         if away:
-            _log.warning("redis is away: work is found by looking, up to some seconds later", reason=str(error)[:200])
+            _log.warning(
+                "redis is away or refuses: work is found by looking, up to some seconds later", reason=str(error)[:200]
+            )
         else:
             _log.info("redis is back")
 
@@ -149,7 +152,7 @@ def _key(part: Part) -> str:
 
 
 class _Heard(logging.Handler):
-    """What Dramatiq logs. That Redis is away, which it says with every attempt, is noticed; the rest is handed on."""
+    """What Dramatiq logs. That Redis is away or refuses, which it says with every attempt, is noticed; the rest is handed on."""
 
     def __init__(self, away: Callable[[BaseException], None]) -> None:
         super().__init__(logging.WARNING)
@@ -158,7 +161,7 @@ class _Heard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         error = error or next((each for each in _arguments(record) if isinstance(each, BaseException)), None)
-        if isinstance(error, (dramatiq.errors.ConnectionError, redis.ConnectionError, redis.TimeoutError)):
+        if isinstance(error, _FAILED):
             self._noticed(error)
         else:
             logging.getLogger().handle(record)

@@ -191,7 +191,7 @@ def test_an_order_goes_to_the_warehouse_and_its_shipment_comes_back(kit: Kit) ->
     warehouse = kit.sandbox("shipbob", token="pat", channel_id=1)
     link = kit.connect("shipbob", {"token": "pat", "channel_id": "1", "base_url": warehouse.url})
     ready = {
-        **{"order_id": 7, "order_name": "#1001", "ref": "7-#1001", "shipping_method": "Colissimo"},
+        **{"order_id": 7, "order_name": "#1001", "ref": "SO7-1001", "shipping_method": "Colissimo"},
         "party": {"id": 12, "name": "Zoé", "email": "zoe@example.org", "phone": None},
         "shipping_address": {"name": "Zoé", "line1": "8 rue", "city": "Paris", "postcode": "75002", "country": "FR"},
         "lines": [{"sku": "MUG-01", "quantity": 2, "title": "Mug"}],
@@ -205,7 +205,7 @@ def test_an_order_goes_to_the_warehouse_and_its_shipment_comes_back(kit: Kit) ->
 
     assert described is not None
     assert fits(sent, described) == []
-    assert (shipment.order_ref, shipment.status) == ("7-#1001", "shipped")
+    assert (shipment.order_ref, shipment.status) == ("SO7-1001", "shipped")
     assert [(each.sku, each.quantity) for each in shipment.lines] == [("MUG-01", 2)]
     assert shipment.tracking_number is not None
     assert bound["warehouse_order", "7-#1001"] == done.external_id

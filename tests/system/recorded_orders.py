@@ -69,15 +69,16 @@ def _ship(hub: Scratch) -> None:
     """The warehouse sends the first order that it was given."""
     import sqlalchemy as sa
 
-    from hub.core.sales.release import order_ref
     from hub.core.sales.tables import SALES_ORDER
 
     info = hub.info("warehouse")
     assert info is not None
     with hub.database.read() as connection:
-        order_id = connection.execute(
-            sa.select(sa.func.min(SALES_ORDER.c.id)).where(SALES_ORDER.c.released_at.is_not(None))
-        ).scalar_one()
+        order_id, ref = connection.execute(
+            sa.select(SALES_ORDER.c.id, SALES_ORDER.c.ref)
+            .where(SALES_ORDER.c.released_at.is_not(None))
+            .order_by(SALES_ORDER.c.id)
+        ).first() or (0, "")
         lines = [
             {"sku": row.sku, "quantity": row.quantity}
             for row in connection.execute(
@@ -87,7 +88,7 @@ def _ship(hub: Scratch) -> None:
         ]
     shipment = {
         "id": 991,
-        "reference_id": order_ref(order_id),
+        "reference_id": ref,
         "status": "Completed",
         "last_update_at": "2026-11-24T12:00:00Z",
         "actual_fulfillment_date": "2026-11-24T12:00:00Z",

@@ -11,7 +11,8 @@ from hub.core.sales.documents import summary
 from hub.core.sales.snapshot import contact_of
 from hub.core.sales.sources import DOCUMENTS, PAYMENTS, add_row, rows_of
 from hub.core.sales.tables import PAYMENT
-from hub.db.types import instant_text, instant_us
+from hub.core.time import instant_of
+from hub.db.types import instant_text
 from hub.records.money import Money
 from hub.records.order import Payment
 
@@ -38,7 +39,7 @@ def _book(work: Work, payment: Payment) -> None:
     if payment.amount.currency != order["currency"] or payment.amount.amount < 0:
         _ask_unbookable(work, payment)
         return
-    paid_at = instant_us(payment.paid_at)
+    paid_at = instant_of(payment.paid_at, f"payments[{payment.external_id}].paid_at")
     row: Row = {
         "id": plan.next_id(),
         "connection_id": order["connection_id"],

@@ -12,19 +12,6 @@ from hub.core.stock.items import item_by_id
 from hub.core.stock.reservations import of_order
 from hub.db.types import instant_text
 
-_PREFIX = "SO"
-
-
-def order_ref(order_id: int) -> str:
-    """The reference of an order that a warehouse gets and names in its shipments."""
-    return f"{_PREFIX}{order_id}"
-
-
-def order_id_of(ref: str) -> int | None:
-    """Our id from a reference that came back, or None."""
-    digits = ref.strip().upper().removeprefix(_PREFIX)
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
-
 
 def announce_order(work: Work) -> None:
     """Emits `order.ready` or `order.cancelled` when it is time, each once, and asks about edits that came too late."""
@@ -66,7 +53,7 @@ def _release(work: Work) -> None:
         {
             "order_id": order["id"],
             "order_name": order["name"],
-            "ref": order_ref(order["id"]),
+            "ref": order["ref"],
             "connection_id": order["connection_id"],
             "party": {
                 "id": order["party_id"],
@@ -118,7 +105,7 @@ def _withdraw(work: Work) -> None:
         {
             "order_id": order["id"],
             "order_name": order["name"],
-            "ref": order_ref(order["id"]),
+            "ref": order["ref"],
             "connection_id": order["connection_id"],
             "external_id": order["external_id"],
             "released": order["released_at"] is not None,
@@ -144,6 +131,6 @@ def _check_released(work: Work) -> None:
             "order.edited_after_release",
             f"order {work.order['name']} was changed after it went to the warehouse: change it there too, or send the rest "
             "apart",
-            {"order": work.order["name"], "ref": order_ref(work.order["id"]), "lines": differing},
+            {"order": work.order["name"], "ref": work.order["ref"], "lines": differing},
             {"answer": "done", "needs": [], "text": "The warehouse knows"},
         )

@@ -10,14 +10,13 @@ from hub.core.errors import CoreError
 from hub.core.ledger.book import book_of
 from hub.core.plan import Plan, Row
 from hub.core.sales.goods import is_goods, to_hold
-from hub.core.sales.release import order_id_of
+from hub.core.sales.references import order_of_ref
 from hub.core.sales.snapshot import line_states
-from hub.core.sales.sources import FULFILMENTS, add_row, order_by_id, rows_of
+from hub.core.sales.sources import FULFILMENTS, add_row, rows_of
 from hub.core.sales.tables import FULFILMENT, ORDER_LINE, SALES_ORDER
 from hub.core.stock.items import item_by_id
 from hub.core.stock.reservations import OPEN, of_order, ship
-from hub.core.time import local_date
-from hub.db.types import instant_us
+from hub.core.time import instant_of, local_date
 from hub.records.order import Shipment
 
 _json = msgspec.json.Encoder().encode
@@ -50,8 +49,7 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
     """Records a shipment of a warehouse once, all of an order or a part. Without lines it is all that is set aside.
 
     Raises: ShipmentRefused (`shipment.unknown_order`, `shipment.exceeds`), with nothing planned."""
-    order_id = order_id_of(shipment.order_ref)
-    order = order_by_id(plan, order_id) if order_id is not None else None
+    order = order_of_ref(plan, shipment.order_ref)
     if order is None:
         raise ShipmentRefused(
             f"shipment {shipment.external_id} names the order {shipment.order_ref!r}, which is none of ours: correct the "
@@ -79,7 +77,7 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
         row = _keep(plan, order, shipment, connection_id, [])
         return ShipmentResult(order["id"], row["id"], False)
     parts = _allocate(plan, order, shipment)
-    date = local_date(instant_us(shipment.shipped_at), book_of(plan)["zone"])
+    date = local_date(instant_of(shipment.shipped_at, "shipped_at"), book_of(plan)["zone"])
     for number, (line, reservation, quantity) in enumerate(parts, 1):
         if reservation is not None:
             ship(plan, reservation, quantity, f"shipment:{connection_id}:{shipment.external_id}:{number}", date)
@@ -166,7 +164,7 @@ def _keep(plan: Plan, order: Row, shipment: Shipment, connection_id: int, lines:
             "service": shipment.service,
             "tracking_number": shipment.tracking_number,
             "tracking_url": shipment.tracking_url,
-            "shipped_at": instant_us(shipment.shipped_at),
+            "shipped_at": instant_of(shipment.shipped_at, "shipped_at"),
             "lines": _json(lines).decode(),
             "created_at": plan.now,
         },

@@ -14,7 +14,7 @@ import msgspec
 from hub.core.plan import Plan, Row
 from hub.core.sales.sources import FULFILMENTS, LINES, REFUNDS, add_row, rows_of
 from hub.core.sales.tables import FULFILMENT, ORDER_LINE, REFUND, SALES_ORDER
-from hub.db.types import instant_us
+from hub.core.time import instant_of
 from hub.records.order import Address, Fulfilments, Header, Line, Lines, Party, Payments, Refund, RefundLine, Refunds
 
 
@@ -120,12 +120,12 @@ def header_values(header: Header) -> Row:
     presentment = header.presentment_total
     return {
         "name": header.name,
-        "placed_at": instant_us(header.placed_at),
+        "placed_at": instant_of(header.placed_at, "header.placed_at"),
         "currency": header.currency,
         "prices_include_tax": header.prices_include_tax,
         "tax_exempt": header.tax_exempt,
         "financial_status": header.financial_status.upper(),
-        "cancelled_at": instant_us(header.cancelled_at) if header.cancelled_at else None,
+        "cancelled_at": instant_of(header.cancelled_at, "header.cancelled_at") if header.cancelled_at else None,
         "cancel_reason": header.cancel_reason,
         "total": header.total.amount,
         "total_tax": header.total_tax.amount,
@@ -255,7 +255,7 @@ def take_refunds(plan: Plan, order: Row, section: Refunds) -> list[Row]:
                 "connection_id": order["connection_id"],
                 "order_id": order["id"],
                 "external_id": refund.external_id,
-                "refunded_at": instant_us(refund.refunded_at),
+                "refunded_at": instant_of(refund.refunded_at, f"refunds[{refund.external_id}].refunded_at"),
                 "total": refund.total.amount,
                 "note": refund.note,
                 "content": content,
@@ -284,7 +284,9 @@ def take_fulfilments(plan: Plan, order: Row, section: Fulfilments) -> None:
             "carrier": fulfilment.carrier,
             "tracking_number": fulfilment.tracking_number,
             "tracking_url": fulfilment.tracking_url,
-            "shipped_at": instant_us(fulfilment.shipped_at) if fulfilment.shipped_at else None,
+            "shipped_at": instant_of(fulfilment.shipped_at, f"fulfilments[{fulfilment.external_id}].shipped_at")
+            if fulfilment.shipped_at
+            else None,
             "lines": _json([(line.line_id, line.quantity) for line in fulfilment.lines]).decode(),
         }
         row = known.get(fulfilment.external_id)

@@ -77,14 +77,23 @@ def _load_keys(connection: Connection, merchant_id: int, keys: Sequence[Any]) ->
     return {row["id"]: row for row in rows_in(connection, _KEYS, keys, merchant_id=merchant_id)}
 
 
+def _load_refs(connection: Connection, merchant_id: int, keys: Sequence[Any]) -> Mapping[Any, Row]:
+    return {row["ref"]: row for row in rows_in(connection, _REFS, keys, merchant_id=merchant_id)}
+
+
 _KEYS = sa.select(SALES_ORDER.c.id, SALES_ORDER.c.connection_id, SALES_ORDER.c.external_id).where(
     SALES_ORDER.c.merchant_id == _MERCHANT, among(SALES_ORDER.c.id)
+)
+_REFS = sa.select(SALES_ORDER.c.ref, SALES_ORDER.c.id).where(
+    SALES_ORDER.c.merchant_id == _MERCHANT, among(SALES_ORDER.c.ref)
 )
 
 #: an order, keyed by (connection_id, external_id)
 ORDERS = Source("sales.order", _by_connection(SALES_ORDER, "external_id"))
 #: connection and external id of an order, keyed by its id
 ORDER_KEYS = Source("sales.order_key", _load_keys)
+#: the id of an order, keyed by what warehouses call it
+ORDER_REFS = Source("sales.order_ref", _load_refs)
 #: rows of an order, keyed by its id
 LINES = Source("sales.line", _by_order(ORDER_LINE, "position", "id"))
 #: oldest first; ids tell nothing: each process takes its own
@@ -116,6 +125,7 @@ def start_order(plan: Plan, order: Row) -> None:
     """Makes a new order visible, with no rows: nothing of it needs to be read."""
     plan.put(ORDERS, (order["connection_id"], order["external_id"]), order)
     plan.put(ORDER_KEYS, order["id"], order)
+    plan.put(ORDER_REFS, order["ref"], order)
     for source in _OF_ORDER:
         plan.put(source, order["id"], {"rows": []})
     plan.put(OF_ORDER, order["id"], None)

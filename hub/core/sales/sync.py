@@ -20,6 +20,7 @@ from hub.core.sales.goods import bring_goods_to_level, resolve_items, to_hold
 from hub.core.sales.invoicing import bring_documents_to_level
 from hub.core.sales.parties import take_party
 from hub.core.sales.payments import announce_payments, book_cash_rounding, book_payments, missing_payments
+from hub.core.sales.references import order_ref
 from hub.core.sales.regions import vat_country
 from hub.core.sales.release import announce_order
 from hub.core.sales.restock import replenish_orders
@@ -42,8 +43,7 @@ from hub.core.sales.snapshot import (
 )
 from hub.core.sales.sources import ORDERS, start_order
 from hub.core.sales.tables import SALES_ORDER
-from hub.core.time import local_date
-from hub.db.types import instant_us
+from hub.core.time import instant_of, local_date
 from hub.records.money import Money
 from hub.records.order import Header, Order
 
@@ -133,12 +133,13 @@ def _start(plan: Plan, external_id: str, header: Header, connection_id: int, rul
     row: Row = {
         "connection_id": connection_id,
         "external_id": external_id,
+        "ref": order_ref(connection_id, external_id),
         "party_id": party["id"],
         "state": "open",
         **header_values(header),
         "contact": contact_bytes(header),
         "data_key_id": None,
-        "header_as_of": instant_us(header.as_of),
+        "header_as_of": instant_of(header.as_of, "header.as_of"),
         "header_hash": digest(header),
         "lines_as_of": None,
         "lines_hash": None,
@@ -164,7 +165,7 @@ def _start(plan: Plan, external_id: str, header: Header, connection_id: int, rul
 
 def _holds(work: Work, section: str, part: Any, content: str, read_back: bool) -> bool:
     """The section is newer than the booked one and is now the booked one."""
-    as_of = instant_us(part.as_of)
+    as_of = instant_of(part.as_of, f"{section}.as_of")
     state = freshness(work.order, section, as_of, content, read_back=read_back)
     if state is Freshness.CONFLICT:
         work.needs.add("read_back")

@@ -43,6 +43,7 @@ class SalesOrder(SQLModel, table=True):
     __tablename__ = "sales_order"
     __table_args__ = (
         UniqueConstraint("merchant_id", "connection_id", "external_id", name="sales_order_external"),
+        UniqueConstraint("merchant_id", "ref", name="sales_order_ref"),
         CheckConstraint("state IN ('open', 'closed', 'cancelled', 'before_go_live')", name="sales_order_state"),
         Index("sales_order_placed", "merchant_id", "placed_at"),
     )
@@ -50,6 +51,8 @@ class SalesOrder(SQLModel, table=True):
     merchant_id: int = bigint()
     connection_id: int = bigint()
     external_id: str
+    #: what warehouses call it: made of the connection and `external_id`
+    ref: str
     party_id: int | None = bigint(nullable=True, references="party.id")
     name: str
     state: str

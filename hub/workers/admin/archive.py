@@ -7,7 +7,8 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -86,13 +87,29 @@ def opened(file: Path) -> Iterator[tuple[Manifest, Callable[[Path | None], None]
     """The manifest of a backup, and what reads the rest: each file is checked, and written below a folder if one is given.
 
     Raises: AdminError when it is no backup, of a format that is not known, or damaged."""
-    try:
-        with tarfile.open(file, mode="r|gz") as tar:
+    with contextlib.ExitStack() as stack:
+        with _reading(file):
+            tar = stack.enter_context(tarfile.open(file, mode="r|gz"))
             manifest = _manifest(file, tar)
-            yield manifest, lambda into: _read(file, tar, manifest, into)
-    except (tarfile.TarError, EOFError, OSError) as error:
+        yield manifest, lambda into: _read(file, tar, manifest, into)
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """What fails in reading a backup. What its caller does with what was read is no fault of the file."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise AdminError(f"{file} cannot be read as a backup: {reason}") from None
+
+
+@contextlib.contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AdminError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
@@ -120,25 +137,49 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
 
 def _read(file: Path, tar: tarfile.TarFile, manifest: Manifest, into: Path | None) -> None:
     missing = dict(manifest.files)
-    while (entry := tar.next()) is not None:
+    while (entry := _next(file, tar)) is not None:
         expected = missing.pop(entry.name, None)
         # names come from the manifest and stay below the folder; nothing else is ever written
         if expected is None or not entry.isreg() or not _inside(entry.name):
             raise AdminError(f"{file} holds {entry.name!r}, which its manifest does not name: it was changed")
-        source = tar.extractfile(entry)
-        assert source is not None
-        digest, size = hashlib.sha256(), 0
-        with contextlib.ExitStack() as stack:
-            out = None if into is None else stack.enter_context(_created(into / entry.name))
-            while piece := source.read(_PIECE):
-                digest.update(piece)
-                size += len(piece)
-                if out is not None:
-                    out.write(piece)
-        if (digest.hexdigest(), size) != (expected.sha256, expected.bytes):
+        found = _copied(_pieces(file, tar, entry), None if into is None else into / entry.name)
+        if found != expected:
             raise AdminError(f"{file}: {entry.name} is not what was backed up: the file is damaged")
     if missing:
         raise AdminError(f"{file} is cut off: {', '.join(sorted(missing)[:3])} is missing")
+
+
+def _next(file: Path, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    with _reading(file):
+        return tar.next()
+
+
+def _pieces(file: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> Iterator[bytes]:
+    with _reading(file):
+        source = tar.extractfile(entry)
+    assert source is not None
+    while True:
+        with _reading(file):
+            piece = source.read(_PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+def _copied(pieces: Iterable[bytes], target: Path | None) -> Member:
+    """Hash and size of what was read, written to a new file if one is given."""
+    digest, size = hashlib.sha256(), 0
+    with contextlib.ExitStack() as stack:
+        out = None
+        if target is not None:
+            stack.enter_context(_writing(target))
+            out = stack.enter_context(_created(target))
+        for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+            if out is not None:
+                out.write(piece)
+    return Member(digest.hexdigest(), size)
 
 
 def _inside(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Makes a backup of a hub, running or not: its database, connections, flows, mappings and connectors. Never its key."""
+"""Makes a backup of a hub, running or not: its database, connections, alerts, flows, mappings and connectors. Never its key."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from hub.db.types import instant_text
 from hub.workers.admin import archive
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.setup import there
+from hub.workers.alerts.rules import FILE as ALERTS
 from hub.workers.settings import Settings
 
 #: what of the home is backed up beside the database
 _FOLDERS = ("flows", "mappings", "connectors")
-_FILES = ("connections.yaml",)
+_FILES = ("connections.yaml", ALERTS)
 #: what a home keeps apart
 _NEVER = ("secret.key", "__pycache__")
 

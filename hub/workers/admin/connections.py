@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from hub.connect import payload
+from hub.connect import payload, sealed
 from hub.connect.errors import ConnectError
 from hub.connect.grants import Tokens
 from hub.connect.links import Link
@@ -134,18 +134,19 @@ def set_mode(hub: Hub, name: str, mode: Mode, *, go_live_at: str | None = None, 
     orders placed before are read and never posted. Deliveries that were only observed are never sent. One that came out of a
     backup stays paused instead of live until it is released (`waits`)."""
     found = link(hub, name, merchant_id=merchant_id)
-    values: dict[str, Any] = {"updated_at": hub.clock()}
-    if go_live_at is not None:
-        values["go_live_at"] = _instant(go_live_at)
-    elif mode == "live" and found.go_live_at is None:
-        values["go_live_at"] = hub.clock()
+    values: dict[str, Any] = {"go_live_at": _instant(go_live_at)} if go_live_at is not None else {}
     with hub.database.write() as connection:
+        row = sealed.held(connection, found.id)
+        if row is None:
+            raise NotThere(f"there is no connection {name!r} any more")
+        if not values and mode == "live" and row["go_live_at"] is None:
+            values["go_live_at"] = hub.clock()
         values["mode"] = restored.mode_now(connection, found.id, mode)
-        connection.execute(CONNECTION.update().where(CONNECTION.c.id == found.id).values(values))
+        sealed.change(connection, row, hub.clock(), **values)
     hub.links.forget(found.id)
     hub.reload()
     hub.wake(Part.OUTBOX)
-    shown = values.get("go_live_at", found.go_live_at)
+    shown = values.get("go_live_at", row["go_live_at"])
     return {
         "connection": found.name,
         "mode": values["mode"],

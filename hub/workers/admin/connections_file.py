@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import Connection as DbConnection
 
-from hub.connect import payload
+from hub.connect import payload, sealed
 from hub.connect.links import SettingsError, split_settings
 from hub.connect.manifest import Manifest, ManifestError, OAuth2
 from hub.connect.registry import UnknownConnector
@@ -75,7 +75,11 @@ def apply(hub: Hub, text: str, *, file: str = "connections.yaml", merchant_id: i
         known = {
             row["name"]: dict(row)
             for row in connection.execute(
-                sa.select(_CONNECTION).where(_CONNECTION.c.merchant_id == merchant_id)
+                # held until the file is applied: what a person or a token request changes meanwhile waits
+                sa.select(_CONNECTION)
+                .where(_CONNECTION.c.merchant_id == merchant_id)
+                .order_by(_CONNECTION.c.id)
+                .with_for_update()
             ).mappings()
         }
         zone = connection.execute(sa.select(_MERCHANT.c.zone).where(_MERCHANT.c.id == merchant_id)).scalar_one()
@@ -275,8 +279,7 @@ def _store(
                 values["mode"] = restored.mode_now(connection, before["id"], one.mode)
             values = {column: value for column, value in values.items() if before[column] != value}
             if values:
-                statement = _CONNECTION.update().where(_CONNECTION.c.id == before["id"])
-                connection.execute(statement.values(**values, updated_at=now))
+                sealed.change(connection, before, now, **values)
             (changed if values else unchanged).append(one.name)
             continue
         ids[one.name] = hub.database.ids.next()

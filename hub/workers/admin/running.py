@@ -70,22 +70,8 @@ class RunLock:
         return f"the hub in {place} is running already at {running.url} (process {running.pid}): stop it first"
 
 
-def held(home: Path) -> bool:
-    """Whether a process holds the lock of a home."""
-    file = home / "run" / "lock"
-    if not file.exists():
-        return False
-    lock = RunLock(home)
-    try:
-        lock.take()
-    except AlreadyRunning:
-        return True
-    lock.release()
-    return False
-
-
 def is_locked(home: Path) -> bool:
-    """Like `held`, and changes nothing: what a killed hub left stays as it is."""
+    """Whether a process holds the lock of a home. Changes nothing: what a killed hub left stays as it is."""
     try:
         handle = os.open(home / "run" / "lock", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -118,7 +104,7 @@ def withdraw(home: Path, pid: int | None = None) -> None:
 
 
 def read(home: Path) -> Running | None:
-    """What `run/hub.json` says; None when there is none. The hub may be gone: see `held`."""
+    """What `run/hub.json` says; None when there is none. The hub may be gone: see `is_locked`."""
     try:
         found: Any = json.loads((home / "run" / "hub.json").read_text("utf-8"))
         return Running(str(found["url"]), str(found["token"]), int(found["pid"]))

@@ -106,7 +106,11 @@ def load(home: Path) -> Rules:
     """The rules of a home, else the shipped ones."""
     own = home / FILE
     file = own if own.is_file() else _SHIPPED
-    return read(file.read_text("utf-8"), FILE)
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return Rules((), [Problem(FILE, 1, 1, "alerts", f"it cannot be read: {error}")])
+    return read(text, FILE)
 
 
 @lru_cache(maxsize=16)

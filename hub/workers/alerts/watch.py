@@ -13,9 +13,11 @@ import structlog
 from sqlalchemy import Connection
 
 from hub.connect.tables import Connection as ConnectionTable
+from hub.db.engine import Unavailable
 from hub.db.types import instant_text
 from hub.flows.active import Active
 from hub.inbox.questions import QUESTION
+from hub.mapping import Problem
 from hub.observe import metrics
 from hub.workers.admin.core import Change, change
 from hub.workers.alerts import conditions
@@ -56,6 +58,9 @@ class _News:
     things: list[Thing]
     ended: list[str] = field(default_factory=list)
     first: bool = True
+    #: addresses that it goes to, and whether it goes to webhooks
+    mails: list[str] = field(default_factory=list)
+    webhook: bool = False
 
 
 class AlertWatch:
@@ -66,6 +71,8 @@ class AlertWatch:
         self._loop = Loop("alerts", self._look_all, idle_s=LOOK_S)
         #: rules without a way out, as they were said in the log
         self._silent: dict[tuple[int, str], int] = {}
+        #: what is wrong with the file, as it was said in the log
+        self._wrong: list[Problem] = []
 
     def start(self) -> None:
         self._loop.start()
@@ -80,9 +87,23 @@ class AlertWatch:
     def _look_all(self) -> bool:
         for home in self._hub.homes[:1]:
             rules = load(home)
+            self._say_wrong(rules.problems)
             for merchant_id in self._hub.merchants() if rules.rules else ():
-                self.look(merchant_id, rules)
+                try:
+                    self.look(merchant_id, rules)
+                except Unavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the other merchants are told all the same
+                    metrics.failed("alerts", error)
+                    _log.error("alerts not looked at", merchant_id=merchant_id, exc_info=error)
         return False
+
+    def _say_wrong(self, problems: Sequence[Problem]) -> None:
+        """Once: by a file that is wrong nobody is told of anything."""
+        if self._wrong != list(problems):
+            self._wrong = list(problems)
+            for problem in problems:
+                _log.error("alerts.yaml is wrong: nothing is told until it is corrected", problem=str(problem))
 
     def look(self, merchant_id: int, rules: Rules) -> int:
         """Tells what is to be told now. Returns how many alerts were raised."""
@@ -91,14 +112,14 @@ class AlertWatch:
         raised: list[Rule] = []
         with change(self._hub, merchant_id) as changing:
             for news in self._news(merchant_id, rules):
-                if self._tell(changing, news, rules):
+                if self._tell(changing, news):
                     raised.append(news.rule)
         for rule in raised:
             metrics.ALERTS.labels(rule.alert).inc()
         return len(raised)
 
     def _news(self, merchant_id: int, rules: Rules) -> list[_News]:
-        now, found = self._hub.clock(), []
+        now, found, active = self._hub.clock(), [], self._hub.active(merchant_id)
         with self._hub.database.read() as connection:
             told: dict[str, dict[str, int]] = {}
             for row in connection.execute(_TOLD, {"merchant_id": merchant_id}):
@@ -108,40 +129,43 @@ class AlertWatch:
                 known = told.get(rule.alert, {})
                 if rule.when.questions is not None:
                     mine = [each for each in waiting if any(fits(each[0], pattern) for pattern in rule.when.questions)]
-                    waiting = [each for each in waiting if each not in mine]
+                    taken = {thing.question for _, thing in mine}
+                    waiting = [each for each in waiting if each[1].question not in taken]
                     news = _News(rule, [thing for _, thing in mine])
                 else:
                     holds = conditions.holding(connection, merchant_id, rule, now)
-                    ended = [each for each in known if each and each not in {thing.subject for thing in holds}]
+                    still = {thing.subject for thing in holds}
+                    ended = [each for each in known if each and each not in still]
                     news = _News(rule, [thing for thing in holds if thing.subject not in known], ended)
                 news.first = "" not in known
-                if news.things and not self._may_tell(merchant_id, rule, known.get(""), now):
+                if news.things and not self._may_tell(active, rule, known.get(""), now):
                     news.things = []
+                if news.things:
+                    news.mails, news.webhook = ways(connection, active, rule, rules)
+                    if not news.mails and not news.webhook:
+                        self._say_silent(merchant_id, rule, len(news.things))
+                        news.things = []
                 if news.things or news.ended:
                     found.append(news)
         return found
 
-    def _may_tell(self, merchant_id: int, rule: Rule, last: int | None, now: int) -> bool:
+    @staticmethod
+    def _may_tell(active: Active, rule: Rule, last: int | None, now: int) -> bool:
         if last is not None and now < last + us(rule.throttle):
             return False
-        zone = ZoneInfo(self._hub.active(merchant_id).settings.zone)
+        zone = ZoneInfo(active.settings.zone)
         local = datetime.fromtimestamp(now // 1_000_000, UTC).astimezone(zone)
         return not rule.is_quiet(local.hour * 60 + local.minute)
 
-    def _tell(self, changing: Change, news: _News, rules: Rules) -> bool:
+    def _tell(self, changing: Change, news: _News) -> bool:
         plan, rule = changing.plan, news.rule
         own = (_ALERT.c.merchant_id == plan.merchant_id, _ALERT.c.rule == rule.alert)
         if news.ended:
             changing.then(lambda c: c.execute(_ALERT.delete().where(*own, _ALERT.c.subject.in_(news.ended))))
         if not news.things:
             return False
-        with self._hub.database.read() as connection:
-            mails, webhook = ways(connection, changing.active, rule, rules)
-        if not mails and not webhook:
-            self._say_silent(plan.merchant_id, rule, len(news.things))
-            return False
         self._silent.pop((plan.merchant_id, rule.alert), None)
-        plan.emit(EVENT, f"alert:{rule.alert}", _record(plan.next_id(), rule, news.things, mails, webhook, plan.now))
+        plan.emit(EVENT, f"alert:{rule.alert}", _record(plan.next_id(), news, plan.now))
         changing.then(lambda c: _remember(c, plan.merchant_id, news, plan.now))
         _log.warning("alert raised", merchant_id=plan.merchant_id, rule=rule.alert, things=len(news.things))
         return True
@@ -174,9 +198,8 @@ def ways(connection: Connection, active: Active, rule: Rule, rules: Rules) -> tu
     return (mails if by_mail else []), by_webhook and (webhook or bool(lost))
 
 
-def _record(
-    number: int, rule: Rule, things: Sequence[Thing], mails: list[str], webhook: bool, now: int
-) -> dict[str, Any]:
+def _record(number: int, news: _News, now: int) -> dict[str, Any]:
+    rule, things = news.rule, news.things
     one, many = _TITLES[rule.kind]
     return {
         "id": str(number),
@@ -186,8 +209,8 @@ def _record(
         "count": len(things),
         "items": [{"subject": thing.subject, "text": thing.text} for thing in things[:_NAMED]],
         "more": max(0, len(things) - _NAMED),
-        "to": mails,
-        "webhook": webhook,
+        "to": news.mails,
+        "webhook": news.webhook,
         "at": instant_text(now),
     }
 

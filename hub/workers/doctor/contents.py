@@ -24,6 +24,8 @@ from hub.inbox.tables import Inbox
 from hub.outbox import restored
 from hub.workers.admin import lint, running
 from hub.workers.admin.reports import OPEN_EVENTS
+from hub.workers.alerts.rules import FILE as ALERTS
+from hub.workers.alerts.rules import load as load_alerts
 from hub.workers.doctor.findings import Finding, Patient, fault, ok, warning
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -212,6 +214,15 @@ def flows(patient: Patient) -> Iterator[Finding]:
             yield warning(text, "see `hub lint`")
     if not refused and not problems:
         yield ok(f"{result['checked']['flows']} flows and {result['checked']['mappings']} mappings lint")
+
+
+def alerts(patient: Patient) -> Iterator[Finding]:
+    """The rules of `alerts.yaml`: by a file that is wrong nobody is told of anything."""
+    rules = load_alerts(patient.settings.home)
+    for problem in list(rules.problems)[:_SHOWN]:
+        yield fault(f"nobody is told of anything: {problem}", f"correct it, then `hub lint {ALERTS}`")
+    if not rules.problems:
+        yield ok(f"{len(rules.rules)} rules")
 
 
 def questions(patient: Patient) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "address": machine.public_address,
     "connections": contents.connections,
     "flows": contents.flows,
+    "alerts": contents.alerts,
     "questions": contents.questions,
     "events": contents.events,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import shutil
@@ -18,6 +19,7 @@ from hub.connect.vault import VaultError
 from hub.db.engine import Database
 from hub.outbox import restored
 from hub.workers.admin import archive, connections, setup
+from hub.workers.admin import restore as restoring
 from hub.workers.admin.backup import backup
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.restore import restore
@@ -31,6 +33,7 @@ connections:
   books: {connector: http, mode: observe, settings: {url: "https://books.example.org"}}
 roles: {shop: shop, books: books}
 """
+ALERTS = "alerts:\n  - {alert: all, when: {questions: ['*']}, to: [ops@example.org]}\n"
 
 
 @pytest.fixture
@@ -40,6 +43,7 @@ def settings(new_hub: Settings) -> Settings:
     (home / "flows").mkdir()
     (home / "flows" / "mine.yaml").write_text("flow: mine\non: {event: invoice.issued}\nsteps: [{stop: not yet}]\n")
     (home / "connections.yaml").write_text(CONNECTIONS)
+    (home / "alerts.yaml").write_text(ALERTS)
     hub = Hub.open(made)
     connections.apply(hub, CONNECTIONS)
     connections.set_secrets(hub, "shop", {"authorization": "s3cret-of-the-shop"})
@@ -82,6 +86,7 @@ def test_a_restored_hub_has_all_of_it_and_sends_nothing(settings: Settings, new_
     ]
     assert (new_home.home / "flows" / "mine.yaml").read_text() == (settings.home / "flows" / "mine.yaml").read_text()
     assert (new_home.home / "connections.yaml").read_text() == CONNECTIONS
+    assert (new_home.home / "alerts.yaml").read_text() == ALERTS, "who was told of trouble still is"
     hub = Hub.open(new_home)
     try:
         listed = {item["name"]: item for item in connections.listed(hub)["items"]}
@@ -157,7 +162,7 @@ def test_the_key_is_never_in_it_and_only_the_owner_reads_it(settings: Settings, 
     content = gzip.decompress((tmp_path / "b.hub").read_bytes())
     assert key not in content
     assert b"s3cret-of-the-shop" not in content
-    assert made["files"] == ["connections.yaml", "flows/mine.yaml"]
+    assert made["files"] == ["alerts.yaml", "connections.yaml", "flows/mine.yaml"]
     assert (tmp_path / "b.hub").stat().st_mode & 0o777 == 0o600
     assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")], "nothing is left beside it"
 
@@ -256,6 +261,27 @@ def test_a_file_that_is_cut_off_is_refused(made: Settings, tmp_path: Path, monke
     with pytest.raises(AdminError, match=r"cannot be read as a backup|cut off|not what was"):
         restore(Settings(home=tmp_path / "new"), tmp_path / "b.hub")
     assert not (tmp_path / "new").exists()
+
+
+def test_what_fails_on_the_new_home_is_not_blamed_on_the_backup(
+    made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = Settings(home=tmp_path / "new")
+    new.home.mkdir()
+    shutil.copy2(made.home / "secret.key", new.home)
+
+    def full(file: Path) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archive, "_created", full)
+        with pytest.raises(AdminError, match=r"^\S+ cannot be written: No space left on device$"):
+            restore(new, tmp_path / "b.hub")
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "load_root_keys", full)
+        with pytest.raises(OSError, match="No space left"):
+            restore(new, tmp_path / "b.hub")
+    assert [path.name for path in new.home.iterdir()] == ["secret.key"]
 
 
 def test_another_key_and_no_key_are_refused(made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from hub.outbox import restored
 from hub.workers.admin import connections, reports
 from hub.workers.admin.errors import AdminError, NotThere
 
@@ -149,3 +150,57 @@ def test_what_a_connector_cannot_do_is_said(desk):
         connections.adopt_stock(desk.hub, "shop")
     assert connections.setup(desk.hub, "shop", "https://x.example/webhooks/shop")["result"] is None
     assert not connections.check(desk.hub, "shop")["checked"]
+
+
+def _mark(desk):
+    with desk.hub.database.write() as connection:
+        restored.mark(connection, backed_up_at=0, now=desk.hub.clock())
+
+
+def _released(desk):
+    with desk.hub.database.write() as connection:
+        restored.release(connection, 1, [int(_named(desk, "source")["id"])], desk.hub.clock())
+
+
+CHANGES = {
+    "mode": lambda desk: connections.set_mode(desk.hub, "source", "paused"),
+    "file": lambda desk: connections.apply(desk.hub, FILE.replace("mode: live", "mode: paused")),
+    "restored": _mark,
+    "released": _released,
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_a_process_whose_clock_is_ahead_sees_each_change_of_a_connection(desk, changed):
+    connections.apply(desk.hub, FILE)
+    if changed == "released":
+        _mark(desk)
+    number = int(_named(desk, "source")["id"])
+    ahead = desk.hub.clock() + 3_600_000_000
+    with desk.hub.database.write() as connection:  # it changed the connection last
+        statement = connections.CONNECTION.update().where(connections.CONNECTION.c.id == number)
+        connection.execute(statement.values(updated_at=ahead))
+    before = _named(desk, "source")["mode"]
+
+    CHANGES[changed](desk)
+
+    assert _named(desk, "source")["mode"] != before
+    assert desk.hub.links.row(number)["updated_at"] > ahead
+
+
+def test_a_file_is_compared_with_rows_that_nobody_changes_meanwhile(desk):
+    connections.apply(desk.hub, FILE)
+    statements = []
+
+    def note(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    sa.event.listen(desk.hub.database.engine, "before_cursor_execute", note)
+    try:
+        connections.apply(desk.hub, FILE)
+    finally:
+        sa.event.remove(desk.hub.database.engine, "before_cursor_execute", note)
+    if desk.hub.database.sqlite:
+        assert not any("FOR UPDATE" in each for each in statements), "there is one writer"
+    else:
+        assert any("FOR UPDATE" in each and "FROM connection" in each for each in statements)

@@ -261,6 +261,12 @@ def test_flows_that_are_refused(settings: Settings) -> None:
     assert "flows/mine.yaml:3:" in _the(said, "flows", "fault")
 
 
+def test_alerts_that_reach_nobody(settings: Settings) -> None:
+    assert _said(settings)["alerts"] == [("ok", "4 rules")]
+    (settings.home / "alerts.yaml").write_text("alerts:\n  - {alert: late, when: {queue: soon}, to: [webhook]}\n")
+    assert "alerts.yaml:2:33" in _the(_said(settings), "alerts", "fault")
+
+
 def test_questions_and_old_events(settings: Settings) -> None:
     hour = 3_600_000_000
     _execute(

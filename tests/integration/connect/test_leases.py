@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from hub.connect import grants, leases
 from hub.connect import links as connections
@@ -344,3 +345,37 @@ def test_a_pair_that_the_database_does_not_take_is_kept_until_it_does(database: 
 
     link.reload()
     assert link.secrets["refresh_token"] == "refresh-2"
+
+
+def test_a_pair_that_cannot_be_stored_keeps_no_other_from_being_stored(database: Database) -> None:
+    """The vault of one connection is torn: the pairs of the others are stored, and the log names the one."""
+    now = [START]
+    links = [connected(database, Vendor("strict"), lambda: now[0]) for _ in range(2)]
+    renewals = links[0]._links.renewals
+    for link in links:
+        taken = renewals.take(link, link.secrets["access_token"])
+        assert isinstance(taken, Lease)
+        answer = renewals.ask(link, taken)
+        assert isinstance(answer, Granted)
+        renewals._unstored[(link.id, taken.fence)] = (taken, answer)
+    real = renewals._settle
+
+    def settle(lease: Lease, answered: Any) -> None:
+        if lease.connection_id == links[0].id:
+            raise OverflowError("no column holds it")
+        real(lease, answered)
+
+    renewals._settle = settle  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        renewals.store_again()
+    assert [(each["event"], each["connection"]) for each in logs if each["log_level"] == "error"] == [
+        ("tokens not stored", links[0].id)
+    ]
+    with pytest.raises(NotSent, match="could not be stored"):
+        renewals.take(links[0], links[0].secrets["access_token"])
+    links[1].reload()
+    assert links[1].secrets["refresh_token"] == "refresh-2"
+    renewals._settle = real  # type: ignore[method-assign]
+    renewals.store_again()
+    links[0].reload()
+    assert links[0].secrets["refresh_token"] == "refresh-2", "it was kept"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 from lab_hub import Crash, Lab, crashing
@@ -12,10 +13,12 @@ from hub.connect import links
 from hub.connect.tables import RoleBinding
 from hub.core.stock.tables import ITEM
 from hub.flows.tables import Run
+from hub.inbox import claim
 from hub.inbox.tables import Inbox
 from hub.records.schema import fits
 from hub.records.structs import canonical
 from hub.workers.admin import events, questions
+from hub.workers.hub import Hub
 
 RUN = Run.__table__  # type: ignore[attr-defined]
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
@@ -42,6 +45,38 @@ def reads(lab: Lab, path: str) -> int:
 
 def skus(lab: Lab) -> list[str]:
     return [row.sku for row in lab.rows(ITEM)]
+
+
+def test_an_answer_that_cannot_be_stored_keeps_no_other_from_being_stored(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.open_merchant(2)
+    other = lab.connect("second", ("shop", "books"), merchant_id=2)
+    lab.hub = Hub(lab.database, lab.vault, lab.registry, homes=[lab.home], clock=lab.clock, outbox_threads=0)
+    load(lab, things=THINGS + FETCH + ITEMS)
+    real = claim.was_fetched
+
+    def was_fetched(connection: Any, event: claim.Event, *arguments: Any, **more: Any) -> bool:
+        if event.record_id == "1":
+            raise OverflowError("more than a column holds")
+        return real(connection, event, *arguments, **more)
+
+    monkeypatch.setattr(claim, "was_fetched", was_fetched)
+    for number in ("1", "2", "3"):
+        lab.system.records[f"/thing/{number}"] = {"id": number, "name": f"n{number}"}
+        lab.receive({"id": number, "other": number})
+    lab.receive({"id": "4", "other": "3"}, connection_id=other, merchant_id=2)
+    while lab.hub.books.work_once():
+        pass
+    with pytest.raises(OverflowError):
+        lab.hub.fetch.fetch_once()
+    while lab.hub.books.work_once():
+        pass
+    assert sorted(skus(lab)) == ["n2", "n3", "n3"]
+    monkeypatch.undo()
+    lab.clock.forward(31)
+    lab.work()
+    assert sorted(skus(lab)) == ["n1", "n2", "n3", "n3"], "it is read again once its lease has run out"
 
 
 # -- flows of a record -------------------------------------------------------------------------------------------------

@@ -81,9 +81,9 @@ def test_a_hub_that_ended_leaves_its_home_free(settings):
         assert announced is not None
         assert (announced.url, announced.token, announced.pid) == (first.url, first.token, os.getpid())
         assert _mode(settings.home / "run" / "hub.json") == 0o600
-        assert running.held(settings.home)
+        assert running.is_locked(settings.home)
     assert running.read(settings.home) is None
-    assert not running.held(settings.home)
+    assert not running.is_locked(settings.home)
     with Server(settings) as second:
         assert httpx2.get(f"{second.url}/healthz", trust_env=False).status_code == 200
 
@@ -94,7 +94,7 @@ def test_a_taken_address_is_said(server, settings, template_home, tmp_path):
     other = shutil.copytree(template_home, tmp_path / "other")
     with pytest.raises(AdminError, match="cannot listen"):
         Server(Settings(home=other, bind=f"127.0.0.1:{server.port}"))
-    assert not running.held(other)
+    assert not running.is_locked(other)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_hub_that_was_killed_leaves_its_home_free(process, home):
     process.kill()
     process.communicate()
 
-    assert not running.held(home)
+    assert not running.is_locked(home)
     with Server(Settings(home=home, bind="127.0.0.1:0")) as after:
         assert httpx2.get(f"{after.url}/healthz", trust_env=False).status_code == 200
 

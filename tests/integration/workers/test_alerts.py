@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from lab_hub import QUESTION, Lab
+from structlog.testing import capture_logs
 
 from hub.connect.tables import Connection
 from hub.core.plan import Plan
 from hub.inbox.questions import raise_question
+from hub.workers.admin import connections
 from hub.workers.alerts import rules as alert_rules
+from hub.workers.alerts import watch
 from hub.workers.alerts.rules import Rules, read
 from hub.workers.alerts.watch import AlertWatch
 
@@ -183,6 +187,62 @@ def test_two_processes_that_look_tell_once(lab: Lab, mail: int) -> None:
         other.intake.close()
         other.links.close()
     assert len(_told(lab)) == 1
+
+
+def test_news_without_a_way_out_take_no_book(lab: Lab, mail: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("letters", "pager"):
+        connections.set_mode(lab.hub, name, "paused")
+    _ask(lab, 3)
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(watch, "change", None)
+        assert [lab.hub.alerts.look(1, ALL) for _ in range(3)] == [0, 0, 0]
+    assert [(each["event"], each["things"]) for each in logs] == [("alert has no way out", 3)]
+    connections.set_mode(lab.hub, "pager", "live")
+    assert lab.hub.alerts.look(1, ALL) == 1
+
+
+def test_thousands_of_questions_are_shared_out_among_rules_in_no_time(lab: Lab, mail: int) -> None:
+    rules = _rules(
+        "  - {alert: deliveries, when: {questions: [delivery.*]}, to: [webhook]}\n"
+        "  - {alert: rest, when: {questions: ['*']}, to: [ops@example.org]}\n"
+    )
+    _ask(lab, 3_000, "delivery.uncertain")
+    _ask(lab, 3_000)
+    began = time.thread_time()
+    assert lab.hub.alerts.look(1, rules) == 2
+    assert time.thread_time() - began < 3, "each was compared with each: 7 s"
+    assert {alert["count"] for _, alert in _told(lab)} == {3_000}
+
+
+def test_a_file_that_is_wrong_is_said_once_and_again_when_it_is_otherwise_wrong(lab: Lab, mail: int) -> None:
+    file = lab.home / "alerts.yaml"
+    with capture_logs() as logs:
+        for content in (b"alerts: [", b"alerts: [", b"alerts: 5", b"\xff", b"alerts: []", b"\xff"):
+            file.write_bytes(content)
+            lab.hub.alerts._look_all()
+    said = [each["problem"] for each in logs if each["event"].startswith("alerts.yaml is wrong")]
+    assert len(said) == 4
+    assert "cannot be read" in said[2]
+
+
+def test_a_merchant_that_cannot_be_looked_at_keeps_no_other_from_being_told(
+    lab: Lab, mail: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.open_merchant(2)
+    (lab.home / "alerts.yaml").write_text(
+        "alerts:\n  - {alert: all, when: {questions: ['*']}, to: [ops@example.org]}\n"
+    )
+    real, looked = lab.hub.alerts.look, []
+
+    def look(merchant_id: int, rules: Rules) -> int:
+        if merchant_id == 1:
+            raise LookupError("its settings are torn")
+        looked.append(merchant_id)
+        return real(merchant_id, rules)
+
+    monkeypatch.setattr(lab.hub.alerts, "look", look)
+    lab.hub.alerts._look_all()
+    assert looked == [2]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from lab_hub import SECOND, Lab
 from lab_orders import ORDER, ORDERS, order
+from structlog.testing import capture_logs
 
 from hub.connect import reads
+from hub.connect.links import Link
+from hub.connect.registry import Registry
 from hub.connect.tables import Connection, PollCursor
 from hub.inbox.tables import Inbox
 from hub.workers.fetch import BACKOFF_S
@@ -91,6 +95,54 @@ def test_an_order_that_is_booked_as_it_is_told_is_not_read(shop: Lab) -> None:
     page(shop, "0", "1", ("7", "2026-11-24T09:00:00+01:00"), ("8", "2026-11-24T08:00:00Z"))
     assert poll(shop) == 1
     assert [row.record_id for row in shop.events(kind="poll")] == ["8"]
+
+
+def test_a_stamp_that_is_no_instant_stops_no_poll(shop: Lab) -> None:
+    shop.write(orders=ORDERS, lab__order=ORDER)
+    shop.receive(order(7), topic="orders/changed", kind="order")
+    shop.work()
+    page(shop, "0", "1", ("7", "just now"), ("8", "2026-11-24T08:00:00Z"))
+    assert poll(shop) == 2, "it may be news"
+
+
+@pytest.mark.parametrize("what", ["unknown", "broken"])
+def test_a_connection_whose_connector_cannot_be_used_is_said_once_and_the_others_are_polled(
+    shop: Lab, what: str
+) -> None:
+    broken = shop.home / "connectors" / "broken"
+    broken.mkdir()
+    (broken / "connector.yaml").write_text("connector: broken\ntitle: 5\n")
+    with shop.database.write() as connection:
+        shop.database.ids.ensure(1)
+        row = dict(connection.execute(CONNECTION.select()).mappings().first() or {})
+        connection.execute(
+            CONNECTION.insert(), [{**row, "id": shop.database.ids.next(), "name": "other", "connector": what}]
+        )
+    shop.hub.registry = shop.hub.poller._registry = Registry.discover(shop.home)
+    page(shop, "0", "1", ("1", "2026-11-24T08:00:00Z"))
+    with capture_logs() as logs:
+        for _ in range(3):
+            shop.hub.poller._poll_due()
+            shop.clock.forward(61)
+    assert [row.record_id for row in shop.events(kind="poll")] == ["1"]
+    assert [each["event"] for each in logs if each["log_level"] == "error"] == ["connection not polled: see hub doctor"]
+
+
+def test_a_poll_that_fails_keeps_no_other_from_being_made(shop: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = shop.connect("other", ("shop",))
+    for each in (shop.lab, other):
+        shop.hub.poller.soon(each)
+    real = reads.poll
+
+    def fail(link: Link, *arguments: Any) -> Any:
+        if link.id == shop.lab:
+            raise KeyError("a fault of a connector")
+        return real(link, *arguments)
+
+    monkeypatch.setattr(reads, "poll", fail)
+    page(shop, "0", "1", ("1", "2026-11-24T08:00:00Z"))
+    shop.hub.poller.poll_asked()
+    assert [(row.connection_id, row.record_id) for row in shop.events(kind="poll")] == [(other, "1")]
 
 
 def test_an_order_of_which_only_webhooks_are_booked_is_read_once(shop: Lab) -> None:

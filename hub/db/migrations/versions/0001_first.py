@@ -608,6 +608,7 @@ CREATE TABLE sales_order (
     merchant_id INTEGER NOT NULL,
     connection_id INTEGER NOT NULL,
     external_id VARCHAR NOT NULL,
+    ref VARCHAR NOT NULL,
     party_id INTEGER,
     name VARCHAR NOT NULL,
     state VARCHAR NOT NULL,
@@ -647,6 +648,7 @@ CREATE TABLE sales_order (
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT sales_order_external UNIQUE (merchant_id, connection_id, external_id),
+    CONSTRAINT sales_order_ref UNIQUE (merchant_id, ref),
     CONSTRAINT sales_order_state CHECK (state IN ('open', 'closed', 'cancelled', 'before_go_live')),
     FOREIGN KEY(party_id) REFERENCES party (id)
 )
@@ -1668,6 +1670,7 @@ CREATE TABLE sales_order (
     merchant_id BIGINT NOT NULL,
     connection_id BIGINT NOT NULL,
     external_id VARCHAR NOT NULL,
+    ref VARCHAR NOT NULL,
     party_id BIGINT,
     name VARCHAR NOT NULL,
     state VARCHAR NOT NULL,
@@ -1707,6 +1710,7 @@ CREATE TABLE sales_order (
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT sales_order_external UNIQUE (merchant_id, connection_id, external_id),
+    CONSTRAINT sales_order_ref UNIQUE (merchant_id, ref),
     CONSTRAINT sales_order_state CHECK (state IN ('open', 'closed', 'cancelled', 'before_go_live')),
     FOREIGN KEY(party_id) REFERENCES party (id)
 )

@@ -332,7 +332,15 @@ def test_more_than_is_set_aside_is_refused_with_nothing_moved(house: House) -> N
     assert house.levels()["MUG-01"] == (10, 2, 0)
 
 
-@pytest.mark.parametrize("ref", ["SO999999", "1001", "", "SO-x"])
+def test_a_warehouse_knows_an_order_by_what_a_restored_hub_calls_it_too(house: House) -> None:
+    house.stock(MUG_01=10)
+    house.sync(paid(id="1001").snapshot())
+    assert house.told("order.ready")[-1]["ref"] == f"SO{CONNECTION}-1001", "made of no id that a hub gives to an order"
+    ship(house, ("MUG-01", 2), ref=f" so{CONNECTION}-1001 ")
+    assert house.told("shipment.recorded")[-1]["order"]["external_id"] == "1001"
+
+
+@pytest.mark.parametrize("ref", ["SO999999", "SO7-999999", "1001", "", "SO-x"])
 def test_a_shipment_of_an_unknown_order_is_refused(house: House, ref: str) -> None:
     with pytest.raises(CoreError) as refused:
         ship(house, ("MUG-01", 1), ref=ref or " ")
