@@ -15,8 +15,8 @@ from hub.cli.errors import CommandError
 from hub.connect.errors import Cut, NotSent
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import UnknownConnector
+from hub.connect.rootkeys import VaultError
 from hub.connect.signatures import SignatureError
-from hub.connect.vault import VaultError
 from hub.db import refusals
 from hub.inbox.lanes import LeaseLost
 from hub.observe.personal import without_people

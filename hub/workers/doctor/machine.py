@@ -17,9 +17,10 @@ from hub.connect.http import httpx
 from hub.connect.links import Links
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import UnknownConnector
+from hub.connect.rootkeys import ENVIRONMENT, VaultError, load_root_keys
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import DataKey
-from hub.connect.vault import ENVIRONMENT, Vault, VaultError, load_root_keys
+from hub.connect.vault import Vault
 from hub.db import redis
 from hub.workers.admin import running
 from hub.workers.doctor.findings import Finding, Patient, fault, ok, warning
