@@ -170,8 +170,10 @@ def _running(settings: Settings) -> Running | None:
 
 class _Local:
     def __init__(self, settings: Settings) -> None:
+        from hub.cli import logs
         from hub.workers.hub import Hub
 
+        logs.set_up_command(settings)
         self._settings = settings
         self._hub: Hub = Hub.open(settings)
 

@@ -137,7 +137,7 @@ class Vault:
 
     def reseal(self, sealed: bytes, sealed_by: str, key_id: int, root: RootKey) -> bytes:
         """A data key as `root` seals it. Raises: VaultError when it does not open."""
-        return _seal_key(root, self._unseal(sealed, sealed_by, key_id), key_id)
+        return seal_key(root, self._unseal(sealed, sealed_by, key_id), key_id)
 
     def _make(self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str, now: int) -> DataKey:
         key = DataKey(self._ids.next(), purpose, secrets.token_bytes(32))
@@ -149,7 +149,7 @@ class Vault:
                 "merchant_id": merchant_id,
                 "purpose": purpose,
                 "subject": subject,
-                "sealed": _seal_key(root, key.key, key.id),
+                "sealed": seal_key(root, key.key, key.id),
                 "sealed_by": root.id,
                 "created_at": now,
                 "retired_at": None,
@@ -207,7 +207,8 @@ class Vault:
             raise VaultError(f"{table}.{column} of row {row} does not open: it was changed or moved") from None
 
 
-def _seal_key(root: RootKey, key: bytes, key_id: int) -> bytes:
+def seal_key(root: RootKey, key: bytes, key_id: int) -> bytes:
+    """A data key as a root key seals it, for its own row only."""
     nonce = secrets.token_bytes(_NONCE)
     return nonce + AESGCM(root.key).encrypt(nonce, key, _place("data_key", "sealed", key_id))
 
