@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -251,14 +251,25 @@ def test_who_seals_by_the_old_key_at_this_moment_is_waited_for(place: Place) -> 
         pytest.skip("one writer at a time: nobody else's transaction is open")
     (old,) = load_root_keys(place.home, {})
     stale = Vault([old], place.database.ids)
-    ended = threading.Event()
-    rotating = threading.Thread(target=lambda: (place.rotation().rotate(), ended.set()))
-    with place.database.write() as connection:
-        stale.data_key(connection, 1, "personal", "party:late")
-        rotating.start()
-        assert not ended.wait(0.3)
+    begun, ended = threading.Event(), threading.Event()
+    late = ExitStack()
+
+    class Met(Rotation):
+        def _renew_vault_keys(self, since: int) -> None:
+            connection = late.enter_context(place.database.write())
+            stale.data_key(connection, 1, "personal", "party:late")
+            begun.set()
+            super()._renew_vault_keys(since)
+
+    rotation = Met(place.database, place.vault, now_us)
+    rotating = threading.Thread(target=lambda: (rotation.rotate(), ended.set()))
+    rotating.start()
+    assert begun.wait(10)
+    waited = not ended.wait(0.3)
+    late.close()
     rotating.join()
 
+    assert waited
     place.assert_all_is_there(place.ids()[0])
 
 
