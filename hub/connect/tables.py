@@ -72,6 +72,7 @@ class TokenLease(SQLModel, table=True):
     #: requests in a row that gave no tokens
     failures: int = bigint(default=0)
     reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    #: the process that asks, as messages name it: its pid and a random part
     owner: str | None = Field(default=None, sa_column=_text(nullable=True))
     #: when the pair was stored
     renewed_at: int | None = bigint(nullable=True)
