@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from hub.connect import links
 from hub.connect.registry import Registry
+from hub.connect.rootkeys import root_key
 from hub.connect.tables import RoleBinding
-from hub.connect.vault import Vault, root_key
+from hub.connect.vault import Vault
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.plan import Plan
 from hub.core.stock.setup import open_stock

@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 
 from hub.cli.demo.stage import DemoFailed, Stage
 from hub.connect.http import httpx
-from hub.connect.vault import load_root_keys
-from hub.web.access import Keys, signing_key
+from hub.connect.rootkeys import KeyRing
+from hub.web.access import Keys
 
 _START_S = 60
 _STOP_S = 40
@@ -156,7 +156,7 @@ class Fleet(Stage):
     def reach(self, web: Process) -> None:
         """Asks this web process from now on, with a token that is good at all of them."""
         self.hub_url = web.url
-        self._token = Keys(signing_key(load_root_keys(self.home)[0])).api_token(86_400)
+        self._token = Keys(KeyRing.of(self.home)).api_token(86_400)
         until = time.monotonic() + _START_S
         while time.monotonic() < until:
             try:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 #: commands in the order of the help; each is a module here with `command` (a function) or `app` (a group)
 COMMANDS = (
     "demo init up web worker login token status connections import run poll replay inbox flows runs outbox questions orders stock "
-    "ledger documents verify prove doctor backup restore upgrade lint test capture simulate graph new recipes schema docs"
+    "ledger documents verify prove doctor keys backup restore upgrade lint test capture simulate graph new recipes schema docs"
 ).split()
 #: commands that an installation may lack
 _OPTIONAL = ("demo", "test", "capture", "simulate")

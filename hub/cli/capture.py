@@ -25,7 +25,8 @@ def command(
 
     from hub.cli import logs
     from hub.connect.registry import Registry
-    from hub.connect.vault import Vault, load_root_keys
+    from hub.connect.rootkeys import load_root_keys
+    from hub.connect.vault import Vault
     from hub.db.engine import Database
     from hub.workers.admin.setup import check_ready
     from hub.workers.capture import capture_test

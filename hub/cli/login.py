@@ -30,10 +30,10 @@ def _of_one(home: Any) -> str:
 
 def _for_many(settings: Settings) -> str:
     """A link that is good, once, at whichever process is asked."""
-    from hub.connect.vault import load_root_keys
-    from hub.web.access import Keys, signing_key
+    from hub.connect.rootkeys import KeyRing
+    from hub.web.access import Keys
     from hub.web.app import local_url
 
-    keys = Keys(signing_key(load_root_keys(settings.home)[0]), used_up=lambda _jti: False)  # it only makes one
+    keys = Keys(KeyRing.of(settings.home), used_up=lambda _jti: False)  # it only makes one
     base = settings.public_url or local_url(settings.host, settings.port)
     return f"{base}/login?token={keys.login_token()}"

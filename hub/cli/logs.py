@@ -1,4 +1,4 @@
-"""Logs of a running hub: one JSON object a line on stderr, without bodies, secrets or personal data."""
+"""Logs of a hub: one JSON object a line on stderr, without bodies, secrets or personal data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hub.cli.errors import CommandError
 from hub.connect.errors import Cut, NotSent
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import UnknownConnector
+from hub.connect.rootkeys import VaultError
 from hub.connect.signatures import SignatureError
-from hub.connect.vault import VaultError
 from hub.db import refusals
 from hub.inbox.lanes import LeaseLost
 from hub.observe.personal import without_people
@@ -42,11 +42,32 @@ def set_up(settings: Settings) -> None:
         raise CommandError(str(error), exit_code=2) from None
 
 
+def set_up_command(settings: Settings) -> None:
+    """Logs of a command, which says itself what it did: on stderr, what goes wrong, and all that was asked for."""
+    try:
+        number = _number(settings.log_level)
+    except ValueError as error:
+        raise CommandError(str(error), exit_code=2) from None
+    _structured(logging.WARNING if number == logging.INFO else number)
+
+
 def configure(level: str) -> None:
     """Sets up structlog, and hands it what other libraries log. Raises: ValueError for an unknown level."""
+    number = _number(level)
+    _structured(number)
+    root = logging.getLogger()
+    root.handlers[:] = [_Handler()]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def _number(level: str) -> int:
     number = _LEVELS.get(level.lower())
     if number is None:
         raise ValueError(f"HUB_LOG_LEVEL is one of {', '.join(_LEVELS)}, not {level!r}")
+    return number
+
+
+def _structured(number: int) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -59,9 +80,6 @@ def configure(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=_logger,
     )
-    root = logging.getLogger()
-    root.handlers[:] = [_Handler()]
-    root.setLevel(max(number, logging.WARNING))
 
 
 def _logger(*names: Any) -> Any:

@@ -79,6 +79,9 @@ CALLS = {
     "orders": Call("GET", "/orders", "bookkeeping:orders"),
     "documents": Call("GET", "/documents", "bookkeeping:documents"),
     "verify": Call("GET", "/verify", "verify:verify"),
+    "keys": Call("GET", "/keys", "keys:listed"),
+    "keys-rotate": Call("POST", "/keys/rotate", "keys:rotate", long=True),
+    "keys-drop": Call("POST", "/keys/{key_id}/drop", "keys:drop"),
     "prove": Call("POST", "/prove", "prove:prove", long=True),
     "prove-checkpoint": Call("POST", "/prove/checkpoint", "prove:checkpoint", long=True),
     "prove-remote": Call("POST", "/prove/remote", "prove_remote:prove_remote", long=True),
@@ -167,8 +170,10 @@ def _running(settings: Settings) -> Running | None:
 
 class _Local:
     def __init__(self, settings: Settings) -> None:
+        from hub.cli import logs
         from hub.workers.hub import Hub
 
+        logs.set_up_command(settings)
         self._settings = settings
         self._hub: Hub = Hub.open(settings)
 

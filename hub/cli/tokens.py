@@ -16,11 +16,11 @@ def command(
     metrics: Annotated[bool, typer.Option("--metrics", help="It opens /metrics and nothing else.")] = False,
     json: Json = False,
 ) -> None:
-    """Print a bearer token for a program that calls the API. It cannot be taken back before it ends, but by a new key."""
-    from hub.connect.vault import load_root_keys
-    from hub.web.access import Keys, signing_key
+    """Print a bearer token for a program that calls the API. It ends before that only when its root key is dropped."""
+    from hub.connect.rootkeys import KeyRing
+    from hub.web.access import Keys
 
-    keys = Keys(signing_key(load_root_keys(settings_of(home).home)[0]))
+    keys = Keys(KeyRing.of(settings_of(home).home))
     token = (keys.metrics_token if metrics else keys.api_token)(days * 86_400)
     if json:
         print_json({"token": token, "days": days})

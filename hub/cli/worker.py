@@ -19,8 +19,7 @@ def command(
 ) -> None:
     """Work events, send deliveries, poll and keep schedules, beside others that do. On PostgreSQL only."""
     from hub.cli import logs, tracing
-    from hub.connect.vault import load_root_keys
-    from hub.web.access import Keys, signing_key
+    from hub.web.access import Keys
     from hub.web.watching import Watch
     from hub.workers.process import WorkerProcess
 
@@ -30,6 +29,6 @@ def command(
     process = WorkerProcess(settings)
     with ExitStack() as stack:
         if settings.metrics_bind:
-            keys = Keys(signing_key(load_root_keys(settings.home)[0]))
+            keys = Keys(process.hub.vault.roots)
             stack.enter_context(Watch(process.hub, settings.metrics_bind, keys))
         process.run()

@@ -85,6 +85,8 @@ class Lease:
     #: UTC microseconds
     until: int
     secrets: Mapping[str, str] = field(repr=False)
+    #: the process that held it until it ran out: it is gone, or sleeps
+    lapsed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,14 +172,17 @@ def take(
     elif secrets.get("access_token", "") != used:
         return Newer()
     if row["closed_until"] > book.now:
-        return Closed(State(row["state"]), row["closed_until"], row["reason"] or "")
+        asking = row["state"] == State.ASKING
+        said = f"process {row['owner']} asks for it and has no answer yet" if asking else row["reason"] or ""
+        return Closed(State(row["state"]), row["closed_until"], said)
     until = book.now + int(pace.lease_s * _SECOND)
     fence = row["fence"] + 1
     book.change(
         row, state=State.ASKING, fence=fence, owner=owner, closed_until=until, due_at=until,
         unanswered=row["unanswered"] + 1,
     )  # fmt: skip
-    return Lease(connection_id, merchant_id, fence, row["generation"], until, secrets)
+    lapsed = row["owner"] if row["state"] == State.ASKING else None
+    return Lease(connection_id, merchant_id, fence, row["generation"], until, secrets, lapsed)
 
 
 def settle(book: Book, lease: Lease, answered: Answered) -> str:

@@ -68,23 +68,27 @@ def authorize_url(link: Link, redirect_uri: str, state: str, verifier: str) -> s
     )  # fmt: skip
 
 
-def connection_of(key: bytes, state: str) -> int:
-    """The id of the connection that a callback's state is about. Raises: OAuthRefused."""
+def connection_of(keys: bytes | Sequence[bytes], state: str) -> int:
+    """The id of the connection that a callback's state is about. `keys`: one of them signed it. Raises: OAuthRefused."""
     try:
-        return int(tokens.verify(key, state, audience=_AUDIENCE)["connection"])
+        return int(tokens.verify(keys, state, audience=_AUDIENCE)["connection"])
     except (tokens.TokenError, KeyError, ValueError, TypeError):
         raise OAuthRefused("the state of the callback is not ours or is too old: start again") from None
 
 
 def finish(
-    link: Link, key: bytes, parameters: Sequence[tuple[str, str]], nonce: str | None, redirect_uri: str
+    link: Link,
+    keys: bytes | Sequence[bytes],
+    parameters: Sequence[tuple[str, str]],
+    nonce: str | None,
+    redirect_uri: str,
 ) -> grants.Tokens:
     """Ends a round: checks the callback, exchanges its code and stores the tokens.
 
     Raises: OAuthRefused; ReconnectNeeded or NotSent when the exchange fails."""
     given = dict(parameters)
     try:
-        claims = tokens.verify(key, given.get("state", ""), audience=_AUDIENCE)
+        claims = tokens.verify(keys, given.get("state", ""), audience=_AUDIENCE)
     except tokens.TokenError:
         raise OAuthRefused("the state of the callback is not ours or is too old: start again") from None
     if claims.get("connection") != link.id:

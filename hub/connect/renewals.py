@@ -63,8 +63,7 @@ class Renewals:
                     self._pause(_LOOK_S)
                 case Closed():
                     wait = max(0.0, (taken.until - self._clock()) / 1_000_000)
-                    said = taken.reason or "another process asks for it and has no answer yet"
-                    raise NotSent(f"{link.name}: no token for now; the next request is in {wait:.0f} s: {said}")
+                    raise NotSent(f"{link.name}: no token for now; the next request is in {wait:.0f} s: {taken.reason}")
 
     def renew_due(self, link: Link) -> None:
         """Asks for what is due, ahead of its end or because its holder is gone. Tells nobody how it went: the rows do."""
@@ -85,7 +84,9 @@ class Renewals:
             )
             if isinstance(taken, Lease):
                 grants.check_renewable(link, taken.secrets)  # nothing is taken where nothing can be asked for
-            return taken
+        if isinstance(taken, Lease) and taken.lapsed is not None:
+            _log.warning("a token request was never answered", connection=link.id, process=taken.lapsed)
+        return taken
 
     def ask(self, link: Link, lease: Lease) -> Answered:
         """One request, if there is time for it. It has an end of its own, before that of the lease."""

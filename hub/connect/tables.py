@@ -1,4 +1,4 @@
-"""Tables of the connector kit: connections, roles, bindings, token leases, sealed keys, used OAuth states, poll cursors."""
+"""Tables of the connector kit: connections, roles, bindings, token leases, root and data keys, used OAuth states, poll cursors."""
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
@@ -72,6 +72,7 @@ class TokenLease(SQLModel, table=True):
     #: requests in a row that gave no tokens
     failures: int = bigint(default=0)
     reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    #: the process that asks, as messages name it: its pid and a random part
     owner: str | None = Field(default=None, sa_column=_text(nullable=True))
     #: when the pair was stored
     renewed_at: int | None = bigint(nullable=True)
@@ -135,6 +136,21 @@ class DataKey(SQLModel, table=True):
     sealed_by: str = Field(sa_column=_text())
     created_at: int = bigint()
     retired_at: int | None = bigint(nullable=True)
+
+
+class RootKey(SQLModel, table=True):
+    """What is known of a root key: never the key itself. Instants are UTC microseconds."""
+
+    __tablename__ = "root_key"
+
+    #: its fingerprint
+    id: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    #: when it sealed something for the first time
+    created_at: int = bigint()
+    #: since when another one seals everything that it sealed
+    retired_at: int | None = bigint(nullable=True)
+    #: since when it is needed for older backups only: it seals nothing, and nothing may be sealed by it
+    dropped_at: int | None = bigint(nullable=True)
 
 
 class OAuthState(SQLModel, table=True):

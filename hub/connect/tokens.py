@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jose import jwt
@@ -27,8 +27,18 @@ def issue(key: bytes, claims: Mapping[str, Any], *, audience: str, lifetime_s: i
     return str(jwt.encode(body, _checked(key), algorithm=_ALGORITHM))
 
 
-def verify(key: bytes, token: str, *, audience: str) -> dict[str, Any]:
-    """The claims of a token. Raises: TokenError."""
+def verify(keys: bytes | Sequence[bytes], token: str, *, audience: str) -> dict[str, Any]:
+    """The claims of a token that the key, or one of several, signed. Raises: TokenError."""
+    *before, last = [keys] if isinstance(keys, bytes) else keys
+    for key in before:
+        try:
+            return _verified(key, token, audience)
+        except TokenError:
+            continue
+    return _verified(last, token, audience)
+
+
+def _verified(key: bytes, token: str, audience: str) -> dict[str, Any]:
     options = {"require_aud": True, "require_exp": True, "require_iat": True, "leeway": 0}
     try:
         claims = jwt.decode(token, _checked(key), algorithms=[_ALGORITHM], audience=audience, options=options)

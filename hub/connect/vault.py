@@ -1,20 +1,15 @@
 """Sealed values: root keys seal data keys, data keys seal values (AES-256-GCM).
 
 A sealed value is `version (1) | data key id (8) | nonce (12) | ciphertext and tag`. Table, column and row id are bound to
-it as associated data, so that a value copied to another row does not open. Rotating the root key reseals only data keys.
+it as associated data, so that a value copied to another row does not open. Root keys are changed by `hub.connect.rotation`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
@@ -22,41 +17,32 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
+from hub.connect.rootkeys import KeyRing, RootKey, VaultError
 from hub.connect.tables import DataKey as DataKeyRow
+from hub.connect.tables import RootKey as RootKeyRow
 from hub.db.engine import Ids
 from hub.db.types import now_us
 
 #: `chain` keys the hash chains, `signing` is the seed of the Ed25519 key that signs checkpoints
 Purpose = Literal["vault", "chain", "signing", "personal"]
 
-ENVIRONMENT = "HUB_SECRET_KEY"
 _VERSION = b"\x01"
 _NONCE = 12
-_KEYS = DataKeyRow.__table__  # type: ignore[attr-defined]
-_CURRENT = sa.select(_KEYS.c.id).where(
-    _KEYS.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
-    _KEYS.c.purpose == sa.bindparam("purpose"),
-    _KEYS.c.subject == sa.bindparam("subject"),
-    _KEYS.c.retired_at.is_(None),
+KEYS = DataKeyRow.__table__  # type: ignore[attr-defined]
+_CURRENT = sa.select(KEYS.c.id).where(
+    KEYS.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+    KEYS.c.purpose == sa.bindparam("purpose"),
+    KEYS.c.subject == sa.bindparam("subject"),
+    KEYS.c.retired_at.is_(None),
 )
-
-
-class VaultError(Exception):
-    """A key is missing or wrong, or a sealed value does not open."""
-
-
-class NoSecretKey(VaultError):
-    """The hub has no secret key: it does not start."""
+ROOTS = RootKeyRow.__table__  # type: ignore[attr-defined]
+#: held until the transaction ends: the key is not dropped before what it seals can be counted
+_ROOT_HELD = sa.select(ROOTS.c.dropped_at).where(ROOTS.c.id == sa.bindparam("id")).with_for_update(read=True)
+_ROOT_NEW = sa.text("INSERT INTO root_key (id, created_at) VALUES (:id, :created_at) ON CONFLICT DO NOTHING")
 
 
 class SecretErased(VaultError):
     """The data key of a value is gone: the value was erased for good."""
-
-
-@dataclass(frozen=True)
-class RootKey:
-    id: str
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,62 +54,13 @@ class DataKey:
     key: bytes = field(repr=False)
 
 
-def root_key(key: bytes) -> RootKey:
-    """A root key with its id, which tells nothing about it."""
-    return RootKey(hashlib.sha256(b"hub root key" + key).hexdigest()[:16], key)
-
-
-def load_root_keys(home: Path, environment: Mapping[str, str] = os.environ) -> list[RootKey]:
-    """The root keys, the sealing one first: from `HUB_SECRET_KEY`, else from `HUB_HOME/secret.key`.
-
-    Raises: NoSecretKey, VaultError."""
-    text = environment.get(ENVIRONMENT, "").strip()
-    file = home / "secret.key"
-    if not text:
-        if not file.is_file():
-            raise NoSecretKey(
-                f"no secret key: set {ENVIRONMENT} (base64 of 32 bytes) or run `hub init`, which writes {file}"
-            )
-        if os.name == "posix" and file.stat().st_mode & 0o077:
-            raise VaultError(f"{file} can be read by others: run `chmod 600 {file}`")
-        text = file.read_text("ascii").strip()
-    place = ENVIRONMENT if environment.get(ENVIRONMENT, "").strip() else str(file)
-    return [_parse(part, place, number) for number, part in enumerate(text.split(","), 1)]
-
-
-def _parse(text: str, place: str, number: int) -> RootKey:
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        raise VaultError(f"key {number} of {place} is not base64") from None
-    if len(key) != 32:
-        raise VaultError(f"key {number} of {place} has {len(key)} bytes: 32 are needed")
-    return root_key(key)
-
-
-def create_secret_key(home: Path) -> Path:
-    """Writes a new `HUB_HOME/secret.key`, readable by its owner only. An existing one is kept."""
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / "secret.key"
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-    return file
-
-
 class Vault:
     """Opens and makes data keys, seals and opens values. Safe to share between threads.
 
     `ids` gives the ids of new data keys: call `ids.ensure(1)` before the transaction in which one may be made."""
 
-    def __init__(self, roots: list[RootKey], ids: Ids) -> None:
-        if not roots:
-            raise NoSecretKey(f"no secret key: set {ENVIRONMENT}")
-        self._roots = {root.id: root for root in roots}
-        self._sealing = roots[0]
+    def __init__(self, roots: Sequence[RootKey] | KeyRing, ids: Ids) -> None:
+        self.roots = roots if isinstance(roots, KeyRing) else KeyRing(roots)
         self._ids = ids
         self._lock = threading.Lock()
         self._opened: dict[tuple[int, int], DataKey] = {}
@@ -139,7 +76,7 @@ class Vault:
         ).scalar()
         if found is not None:
             return self.key(connection, merchant_id, found)
-        return self._make(connection, merchant_id, purpose, subject or "")
+        return self._make(connection, merchant_id, purpose, subject or "", now_us())
 
     def key(self, connection: Connection, merchant_id: int, key_id: int) -> DataKey:
         """A data key by its id, retired or not. Raises: SecretErased when it is gone."""
@@ -147,7 +84,7 @@ class Vault:
             opened = self._opened.get((merchant_id, key_id))
         if opened is not None:
             return opened
-        query = sa.select(_KEYS).where(_KEYS.c.id == key_id, _KEYS.c.merchant_id == merchant_id)
+        query = sa.select(KEYS).where(KEYS.c.id == key_id, KEYS.c.merchant_id == merchant_id)
         row = connection.execute(query).mappings().first()
         if row is None:
             raise SecretErased(f"data key {key_id} is not there: what it sealed was erased")
@@ -161,73 +98,86 @@ class Vault:
     def all_keys(self, connection: Connection, merchant_id: int, purpose: Purpose) -> list[DataKey]:
         """Every key of a purpose, the retired ones too, in the order in which they were made."""
         found = connection.execute(
-            sa.select(_KEYS.c.id)
-            .where(_KEYS.c.merchant_id == merchant_id, _KEYS.c.purpose == purpose)
-            .order_by(_KEYS.c.created_at, _KEYS.c.id)
+            sa.select(KEYS.c.id)
+            .where(KEYS.c.merchant_id == merchant_id, KEYS.c.purpose == purpose)
+            .order_by(KEYS.c.created_at, KEYS.c.id)
         ).scalars()
         return [self.key(connection, merchant_id, key_id) for key_id in found.all()]
 
-    def retire(self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str | None = None) -> DataKey:
+    def retire(
+        self,
+        connection: Connection,
+        merchant_id: int,
+        purpose: Purpose,
+        subject: str | None = None,
+        *,
+        at: int | None = None,
+    ) -> DataKey:
         """Retires the current key of a purpose and makes the next one. What the old one sealed still opens."""
+        now = now_us() if at is None else at
         connection.execute(
-            _KEYS.update()
+            KEYS.update()
             .where(
-                _KEYS.c.merchant_id == merchant_id,
-                _KEYS.c.purpose == purpose,
-                _KEYS.c.subject == (subject or ""),
-                _KEYS.c.retired_at.is_(None),
+                KEYS.c.merchant_id == merchant_id,
+                KEYS.c.purpose == purpose,
+                KEYS.c.subject == (subject or ""),
+                KEYS.c.retired_at.is_(None),
             )
-            .values(retired_at=now_us())
+            .values(retired_at=now)
         )
-        return self._make(connection, merchant_id, purpose, subject or "")
+        return self._make(connection, merchant_id, purpose, subject or "", now)
 
     def erase(self, connection: Connection, merchant_id: int, subject: str) -> int:
         """Deletes all personal keys of a subject: what they sealed can never be read again. Answers how many."""
         return connection.execute(
-            _KEYS.delete().where(
-                _KEYS.c.merchant_id == merchant_id, _KEYS.c.purpose == "personal", _KEYS.c.subject == subject
+            KEYS.delete().where(
+                KEYS.c.merchant_id == merchant_id, KEYS.c.purpose == "personal", KEYS.c.subject == subject
             )
         ).rowcount
 
-    def rotate(self, connection: Connection) -> int:
-        """Reseals every data key that another root key than the first seals. Answers how many."""
-        rows = connection.execute(sa.select(_KEYS).where(_KEYS.c.sealed_by != self._sealing.id)).mappings().all()
-        for row in rows:
-            key = self._unseal(row["sealed"], row["sealed_by"], row["id"])
-            connection.execute(
-                _KEYS.update()
-                .where(_KEYS.c.id == row["id"])
-                .values(sealed=self._seal_key(key, row["id"]), sealed_by=self._sealing.id)
-            )
-        return len(rows)
+    def reseal(self, sealed: bytes, sealed_by: str, key_id: int, root: RootKey) -> bytes:
+        """A data key as `root` seals it. Raises: VaultError when it does not open."""
+        return seal_key(root, self._unseal(sealed, sealed_by, key_id), key_id)
 
-    def _make(self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str) -> DataKey:
+    def _make(self, connection: Connection, merchant_id: int, purpose: Purpose, subject: str, now: int) -> DataKey:
         key = DataKey(self._ids.next(), purpose, secrets.token_bytes(32))
+        root = self._sealing(connection)
         connection.execute(
-            _KEYS.insert(),
+            KEYS.insert(),
             {
                 "id": key.id,
                 "merchant_id": merchant_id,
                 "purpose": purpose,
                 "subject": subject,
-                "sealed": self._seal_key(key.key, key.id),
-                "sealed_by": self._sealing.id,
-                "created_at": now_us(),
+                "sealed": seal_key(root, key.key, key.id),
+                "sealed_by": root.id,
+                "created_at": now,
                 "retired_at": None,
             },
         )
         return key
 
-    def _seal_key(self, key: bytes, key_id: int) -> bytes:
-        nonce = secrets.token_bytes(_NONCE)
-        return nonce + AESGCM(self._sealing.key).encrypt(nonce, key, _place("data_key", "sealed", key_id))
+    def _sealing(self, connection: Connection) -> RootKey:
+        """The root key that seals now. Its row is held, so that nobody drops it before this transaction ends."""
+        self.roots.look()
+        root = self.roots.first
+        row = connection.execute(_ROOT_HELD, {"id": root.id}).first()
+        if row is None:
+            connection.execute(_ROOT_NEW, {"id": root.id, "created_at": now_us()})
+            row = connection.execute(_ROOT_HELD, {"id": root.id}).one()
+        if row.dropped_at is not None:
+            raise VaultError(
+                f"root key {root.id}, the first of {self.roots.place}, was dropped: nothing is sealed by it any more."
+                " Put the key first that `hub keys list` says seals now, and start this process again"
+            )
+        return root
 
     def _unseal(self, sealed: bytes, sealed_by: str, key_id: int) -> bytes:
-        root = self._roots.get(sealed_by)
+        root = self.roots.get(sealed_by)
         if root is None:
             raise VaultError(
-                f"data key {key_id} is sealed by root key {sealed_by}, which is not in {ENVIRONMENT} or secret.key:"
-                " add the old key after the new one"
+                f"data key {key_id} is sealed by root key {sealed_by}, which is not in {self.roots.place}:"
+                " add it after the first one"
             )
         try:
             return AESGCM(root.key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _place("data_key", "sealed", key_id))
@@ -255,6 +205,12 @@ class Vault:
             return AESGCM(key.key).decrypt(nonce, rest, head + _place(table, column, row))
         except InvalidTag:
             raise VaultError(f"{table}.{column} of row {row} does not open: it was changed or moved") from None
+
+
+def seal_key(root: RootKey, key: bytes, key_id: int) -> bytes:
+    """A data key as a root key seals it, for its own row only."""
+    nonce = secrets.token_bytes(_NONCE)
+    return nonce + AESGCM(root.key).encrypt(nonce, key, _place("data_key", "sealed", key_id))
 
 
 def _place(table: str, column: str, row: int) -> bytes:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.connect import tokens
-from hub.connect.vault import RootKey
+from hub.connect.rootkeys import KeyRing, RootKey
 from hub.db.engine import Database
 from hub.db.types import now_us
 
@@ -41,7 +41,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def signing_key(root: RootKey, label: str = "hub tokens v1") -> bytes:
-    """The key that signs tokens, made from the first root key so that it is never the root key itself."""
+    """The key that signs tokens, made from a root key so that it is never the root key itself."""
     return hmac.digest(root.key, label.encode(), hashlib.sha256)
 
 
@@ -58,23 +58,36 @@ def used_up(database: Database) -> Callable[[str], bool]:
 
 
 class Keys:
-    """Makes and checks tokens, sessions and one-time links.
+    """Makes and checks tokens, sessions and one-time links. The first root key signs, and what any of them signed is good:
+    it ends at the latest when its key is dropped.
 
     `used_up`: where one-time links of any process of the hub are good in each of them; without it those of this process
     only, for as long as it runs."""
 
-    def __init__(self, key: bytes, used_up: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, roots: KeyRing, used_up: Callable[[str], bool] | None = None) -> None:
         self._used_up = used_up
-        self.key = key
-        #: of this process: its own token and its links end with it
+        self._roots = roots
+        #: of this process: its own token and its links end with it, and do not end with a root key
         self._boot = secrets.token_urlsafe(9)
+        self._boot_key = secrets.token_bytes(32)
         self._used: set[str] = set()
         self._lock = threading.Lock()
 
+    @property
+    def key(self) -> bytes:
+        """What signs now."""
+        return signing_key(self._roots.first)
+
+    @property
+    def known(self) -> list[bytes]:
+        """What may have signed: the key that signs now, and those before it."""
+        return [signing_key(root) for root in self._roots.all()]
+
     def api_token(self, seconds: int, *, boot: bool = False) -> str:
         """A bearer token. `boot`: it ends with this process at the latest."""
-        claims = {"boot": self._boot} if boot else {}
-        return tokens.issue(self.key, claims, audience=_API, lifetime_s=seconds)
+        if boot:
+            return tokens.issue(self._boot_key, {}, audience=_API, lifetime_s=seconds)
+        return tokens.issue(self.key, {}, audience=_API, lifetime_s=seconds)
 
     def metrics_token(self, seconds: int) -> str:
         """A bearer token that opens `/metrics` and nothing else."""
@@ -106,8 +119,7 @@ class Keys:
         return True
 
     def allows_bearer(self, token: str) -> bool:
-        claims = self._claims(token, _API)
-        return claims is not None and claims.get("boot", self._boot) == self._boot
+        return self._claims(token, _API, self._boot_key) is not None
 
     def allows_metrics(self, token: str) -> bool:
         return self._claims(token, _METRICS) is not None
@@ -115,9 +127,9 @@ class Keys:
     def allows_session(self, token: str) -> bool:
         return self._claims(token, _SESSION) is not None
 
-    def _claims(self, token: str, audience: str) -> dict[str, Any] | None:
+    def _claims(self, token: str, audience: str, *others: bytes) -> dict[str, Any] | None:
         try:
-            return tokens.verify(self.key, token, audience=audience)
+            return tokens.verify([*others, *self.known], token, audience=audience)
         except tokens.TokenError:
             return None
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from hub.web import api_parked, api_proof, api_restored, exact
+from hub.web import api_keys, api_parked, api_proof, api_restored, exact
 from hub.web.asked import Body, By, Narrowed
 from hub.web.site import Site
 from hub.workers.admin import bookkeeping, connections, events, flows, questions, reports, rollout, verify
@@ -91,6 +91,7 @@ def router(site: Site) -> APIRouter:
     api_proof.add(routes, site)
     api_restored.add(routes, site)
     api_parked.add(routes, site)
+    api_keys.add(routes, site)
 
     @routes.post("/events/{name}", openapi_extra=exact.described(EventsBody))
     def trigger(name: Name, raw: exact.Raw) -> dict[str, Any]:

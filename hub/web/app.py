@@ -9,9 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
-from hub.connect.vault import load_root_keys
 from hub.web import api, connect, pages, watching
-from hub.web.access import Door, Hosts, Keys, signing_key
+from hub.web.access import Door, Hosts, Keys
 from hub.web.site import Site, render
 from hub.web.webhooks import Webhooks
 from hub.workers.admin.errors import AdminError, NotThere
@@ -23,7 +22,7 @@ _log = structlog.get_logger("hub.web")
 
 def create_app(hub: Hub, settings: Settings, *, port: int | None = None, keys: Keys | None = None) -> FastAPI:
     """The application. `port`: where it listens, when that is not `settings.port`. Raises: VaultError without a key."""
-    keys = keys or Keys(signing_key(load_root_keys(settings.home)[0]))
+    keys = keys or Keys(hub.vault.roots)
     port = settings.port if port is None else port
     site = Site(hub, settings.public_url or local_url(settings.host, port), keys)
     app = FastAPI(title="Hub", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")

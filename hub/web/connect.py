@@ -70,10 +70,10 @@ def _callback(site: Site, request: Request) -> Response:
     parameters = parse_qsl(request.url.query, keep_blank_values=True)
     state = dict(parameters).get("state", "")
     try:
-        connection_id = oauth.connection_of(site.keys.key, state)
+        connection_id = oauth.connection_of(site.keys.known, state)
         link = site.hub.links.open(connection_id)
         nonce = request.cookies.get(_COOKIE.format(connection_id))
-        granted = oauth.finish(link, site.keys.key, parameters, nonce, site.oauth_callback_url)
+        granted = oauth.finish(link, site.keys.known, parameters, nonce, site.oauth_callback_url)
     except ConnectError as error:
         _log.warning("not connected", exc_info=error)
         return _refused(400, f"{_sentence(str(error))}")

@@ -14,8 +14,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from hub.connect.vault import load_root_keys
-from hub.web.access import RUN_SECONDS, Keys, signing_key, used_up
+from hub.web.access import RUN_SECONDS, Keys, used_up
 from hub.web.app import create_app, local_url
 from hub.web.listening import Gate, bound
 from hub.workers import memory
@@ -60,7 +59,7 @@ class Server:
             self.hub = Hub.open(settings, parts=parts)
             undo.callback(self.hub.stop)
             used = used_up(self.hub.database) if settings.many else None
-            self._keys = Keys(signing_key(load_root_keys(settings.home)[0]), used)
+            self._keys = Keys(self.hub.vault.roots, used)
             self.token = self._keys.api_token(RUN_SECONDS, boot=True)
             self._gate = Gate(create_app(self.hub, settings, port=self.port, keys=self._keys))
             self._server = web_server(self._gate)

@@ -20,8 +20,8 @@ from hub.connect.errors import ConnectError
 from hub.connect.links import Link
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import UnknownConnector
+from hub.connect.rootkeys import VaultError
 from hub.connect.tables import Connection
-from hub.connect.vault import VaultError
 from hub.db.tables import Merchant
 from hub.inbox.arrivals import from_webhook
 from hub.inbox.receive import Received

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from hub.connect.limits import Limits
 from hub.connect.links import Links
 from hub.connect.registry import Registry
-from hub.connect.vault import Vault, load_root_keys
+from hub.connect.rootkeys import KeyRing
+from hub.connect.vault import Vault
 from hub.core.ledger.book import BookLocks
 from hub.db import turns
 from hub.db.engine import Database
@@ -158,7 +159,7 @@ class Hub:
     def open(cls, settings: Settings, *, parts: Collection[Part] = ALL) -> Hub:
         """Opens the hub of a home. Raises: VaultError when there is no key."""
         database = Database(settings.url, patience_s=settings.lease_seconds * 2 / 3)
-        vault = Vault(load_root_keys(settings.home), database.ids)
+        vault = Vault(KeyRing.of(settings.home), database.ids)
         return cls(
             database,
             vault,

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from hub.connect import links, payload
 from hub.connect.limits import Limits
 from hub.connect.registry import Registry
+from hub.connect.rootkeys import root_key
 from hub.connect.tables import RoleBinding
-from hub.connect.vault import Vault, root_key
+from hub.connect.vault import Vault
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.plan import Plan
 from hub.core.sales.aliases import set_alias

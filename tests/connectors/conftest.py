@@ -10,7 +10,8 @@ import pytest
 
 from hub.connect.links import Links
 from hub.connect.registry import Registry
-from hub.connect.vault import Vault, root_key
+from hub.connect.rootkeys import root_key
+from hub.connect.vault import Vault
 from hub.db.engine import Database
 from tests.connectors.kit import Kit, control
 

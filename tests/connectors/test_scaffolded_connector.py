@@ -14,9 +14,10 @@ from hub.connect.errors import ReconnectNeeded
 from hub.connect.links import Link, Links
 from hub.connect.operations import Confirmed, NeedsReconnect, Rejected, execute
 from hub.connect.registry import Registry
+from hub.connect.rootkeys import root_key
 from hub.connect.sandboxes import Running
 from hub.connect.signatures import SignatureError
-from hub.connect.vault import Vault, root_key
+from hub.connect.vault import Vault
 from hub.db.engine import Database
 from hub.workers import scaffold
 from tests.connectors.kit import Kit

@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from processes import Fleet, Process
 from valkey_server import ValkeyServer
 
 from hub.cli.demo.compare import pages
+from hub.connect.rootkeys import load_root_keys
+from hub.connect.vault import KEYS, seal_key
+from hub.db.engine import Database
 from tests.benchmarks import load
 from tests.benchmarks.hub_home import SECRET, SKUS, bodies, connections, write_home
 
@@ -232,3 +236,71 @@ def test_all_stop_in_order(house: House) -> None:
         each.wait_until_up()
     house.fleet.reach(again[0])
     house.settled()
+
+
+def test_the_root_key_is_changed_while_orders_come_in_and_the_command_is_killed_twice(house: House) -> None:
+    """The web process and both workers go on; the command is killed twice in the middle, and the third one ends it."""
+    fleet = house.fleet
+    (old,) = (root.id for root in load_root_keys(fleet.home, {}))
+    parties = _parties(house, 8_000)
+    sending = threading.Thread(target=house.send, args=(ROUND,))
+    sending.start()
+    left = [_rotation_killed(fleet, house, old) for _ in range(2)]
+    sending.join()
+
+    said = fleet.cli("keys", "rotate")
+
+    assert parties > left[0] > left[1] > 0
+    new, kept = (root.id for root in load_root_keys(fleet.home, {}))
+    assert kept == old
+    assert (said["made"], said["id"], said["refused"], said["old"]) == (False, new, [], [old])
+    house.send(5)
+    house.settled()
+    assert house.rows(f"SELECT count(*) FROM data_key WHERE sealed_by <> '{new}'") == [(0,)]
+    assert fleet.hub("POST", "/api/prove", json={"strict": True})["ok"]
+    assert fleet.cli("keys", "drop", old)["state"] == "dropped"
+    fleet.reach(fleet.processes["web1"])  # with a token that the new key signs
+    fleet.processes["worker1"].kill()
+    fleet.processes["worker1"].start()
+    house.send(5)
+    house.settled()
+    assert not any("VaultError" in json.dumps(line) for each in fleet.processes.values() for line in each.lines())
+
+
+def _parties(house: House, count: int) -> int:
+    """Keys of so many parties, so that sealing them anew takes its time."""
+    (root,) = load_root_keys(house.fleet.home, {})
+    database = Database(house.fleet.variables["HUB_DATABASE_URL"])
+    try:
+        database.ids.ensure(count)
+        ids = [database.ids.next() for _ in range(count)]
+        rows = [
+            {
+                "id": each, "merchant_id": 1, "purpose": "personal", "subject": f"party:{each}",
+                "sealed": seal_key(root, os.urandom(32), each), "sealed_by": root.id, "created_at": 1,
+            }
+            for each in ids
+        ]  # fmt: skip
+        with database.write() as connection:
+            connection.execute(KEYS.insert(), rows)
+    finally:
+        database.dispose()
+    return count
+
+
+def _rotation_killed(fleet: Fleet, house: House, old: str) -> int:
+    """Kills a rotation when it has sealed some more rows; answers how many are left."""
+    left = f"SELECT count(*) FROM data_key WHERE sealed_by = '{old}'"
+    before = house.rows(left)[0][0]
+    rotating = subprocess.Popen(
+        [sys.executable, "-m", "hub", "keys", "rotate"], env=fleet.environment(), cwd=fleet.folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        while house.rows(left)[0][0] > before - 1_000 and time.monotonic() < until:
+            time.sleep(0.002)
+    finally:
+        rotating.kill()
+        assert rotating.wait() == -9
+    return int(house.rows(left)[0][0])

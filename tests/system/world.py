@@ -11,7 +11,8 @@ from typing import Any
 from hub.connect import links, sandboxes
 from hub.connect.limits import Limits
 from hub.connect.registry import Registry
-from hub.connect.vault import Vault, root_key
+from hub.connect.rootkeys import root_key
+from hub.connect.vault import Vault
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.stock.setup import open_stock
 from hub.db import migrate

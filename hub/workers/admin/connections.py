@@ -14,9 +14,9 @@ from hub.connect.grants import Tokens
 from hub.connect.links import Link
 from hub.connect.manifest import ManifestError, OAuth2
 from hub.connect.registry import BrokenConnector, UnknownConnector
+from hub.connect.rootkeys import VaultError
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import RoleBinding
-from hub.connect.vault import VaultError
 from hub.core.stock.channels import adopt
 from hub.core.stock.items import ITEM_BY_SKU
 from hub.core.stock.tables import ITEM

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from hub.connect.vault import VaultError
+from hub.connect.rootkeys import VaultError
 from hub.core.faults import Fault
 from hub.core.ledger.verify import verify_ledger
 from hub.core.sales.verify import verify_sales

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from hub.connect.errors import ConnectError
 from hub.connect.links import Link
 from hub.connect.listing import listing
+from hub.connect.rootkeys import VaultError
 from hub.connect.tables import Connection as ConnectionTable
-from hub.connect.vault import VaultError
 from hub.outbox import remote
 from hub.outbox.tables import Effect
 from hub.workers.admin.errors import AdminError, NotThere

@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from hub.connect.rootkeys import ENVIRONMENT, NoSecretKey, RootKey, VaultError, load_root_keys
 from hub.connect.tables import DataKey
-from hub.connect.vault import ENVIRONMENT, NoSecretKey, RootKey, Vault, VaultError, load_root_keys
+from hub.connect.vault import Vault
 from hub.core.ledger.numbers import number_text
 from hub.core.ledger.tables import SERIES
 from hub.db import dump
@@ -75,7 +76,8 @@ def _fits(manifest: archive.Manifest, settings: Settings) -> list[RootKey]:
     if missing:
         raise VaultError(
             f"the backup is sealed by root key {', '.join(missing)}, the key given is {', '.join(r.id for r in roots)}: "
-            "give the key that the hub had"
+            f"give the key that the hub had then, after the other one in {_KEY_FILE} or {ENVIRONMENT}; `hub keys list` of that hub "
+            "says when each was made and dropped"
         )
     return roots
 

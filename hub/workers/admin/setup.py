@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.connect.registry import Registry
-from hub.connect.vault import ENVIRONMENT, Vault, create_secret_key, load_root_keys
+from hub.connect.rootkeys import ENVIRONMENT, create_secret_key, load_root_keys
+from hub.connect.vault import Vault
 from hub.core.ledger.setup import IDS_NEEDED, open_book
 from hub.core.ledger.tables import BOOK
 from hub.core.stock.setup import open_stock

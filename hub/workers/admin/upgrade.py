@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from hub.connect.vault import Vault, load_root_keys
+from hub.connect.rootkeys import load_root_keys
+from hub.connect.vault import Vault
 from hub.db import dump
 from hub.db import migrate as migrations
 from hub.db.engine import Database, admin_engine, parsed

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from hub.connect.links import SettingsError, split_settings
 from hub.connect.manifest import ManifestError, OAuth2
 from hub.connect.registry import Registry, UnknownConnector
+from hub.connect.rootkeys import VaultError
 from hub.connect.tables import Connection as ConnectionTable
-from hub.connect.vault import Vault, VaultError
+from hub.connect.vault import Vault
 from hub.db import migrate as migrations
 from hub.db.engine import BadDatabaseUrl, Database, parsed
 from hub.db.tables import Merchant

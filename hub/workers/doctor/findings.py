@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hub.connect.registry import Registry
-from hub.connect.vault import ENVIRONMENT, RootKey
+from hub.connect.rootkeys import ENVIRONMENT, RootKey
 from hub.db.engine import BadDatabaseUrl, Database
 from hub.workers.admin.setup import sqlite_file
 from hub.workers.settings import Settings

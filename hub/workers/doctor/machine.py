@@ -17,9 +17,10 @@ from hub.connect.http import httpx
 from hub.connect.links import Links
 from hub.connect.manifest import ManifestError
 from hub.connect.registry import UnknownConnector
+from hub.connect.rootkeys import ENVIRONMENT, VaultError, load_root_keys
 from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.tables import DataKey
-from hub.connect.vault import ENVIRONMENT, Vault, VaultError, load_root_keys
+from hub.connect.vault import Vault
 from hub.db import redis
 from hub.workers.admin import running
 from hub.workers.doctor.findings import Finding, Patient, fault, ok, warning
@@ -72,7 +73,7 @@ def key(patient: Patient) -> Iterator[Finding]:
         yield ok(f"{place} holds {len(patient.roots)} keys; whether they open anything shows once the database answers")
         return
     vault = Vault(patient.roots, database.ids)
-    tried = 0
+    tried = older = 0
     with database.read() as connection:
         personal = _KEY.c.purpose == "personal"
         some = sa.select(_KEY.c.id, _KEY.c.merchant_id, _KEY.c.sealed_by)
@@ -81,12 +82,17 @@ def key(patient: Patient) -> Iterator[Finding]:
             *connection.execute(some.where(personal).limit(_PERSONAL_KEYS)),
         ]:
             tried += 1
+            older += row.sealed_by != patient.roots[0].id
             try:
                 vault.key(connection, row.merchant_id, row.id)
             except VaultError as error:
                 yield fault(str(error), "put the key with which the hub was made into secret.key, or after a comma")
                 return
     yield ok(f"{place} opens {tried} data keys")
+    if older:
+        yield warning(
+            f"{older} of them are sealed by an older root key: its rotation is not done", "run `hub keys rotate`"
+        )
 
 
 def disk(patient: Patient) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from hub.connect.vault import VaultError
+from hub.connect.rootkeys import VaultError
 from hub.db.engine import Database
 from hub.outbox import restored
 from hub.workers.admin import archive, connections, setup

@@ -21,6 +21,7 @@ import typer
 from postgres_server import PostgresServer
 
 from hub.cli.doctor import command
+from hub.connect.rootkeys import KeyRing
 from hub.connect.tables import Connection
 from hub.db.engine import Database, admin_engine
 from hub.db.types import now_us
@@ -123,6 +124,13 @@ def test_a_key_that_opens_nothing(settings: Settings, monkeypatch: pytest.Monkey
     said = _said(settings)
     assert "is sealed by root key" in _the(said, "key", "fault")
     assert "AAAA" not in json.dumps(said)
+
+
+def test_a_rotation_that_is_not_done(settings: Settings) -> None:
+    KeyRing.of(settings.home).add()
+    said = _said(settings)
+    assert _the(said, "key", "ok") == "secret.key opens 1 data keys"
+    assert "1 of them are sealed by an older root key" in _the(said, "key", "warning")
 
 
 def test_a_running_hub_answers_and_one_that_does_not_is_a_fault(settings: Settings) -> None:

@@ -22,7 +22,8 @@ from hub.connect.http import httpx
 from hub.connect.leases import LEASE, Granted, Lease, Refusal, Silence
 from hub.connect.links import Link, Links
 from hub.connect.registry import Registry
-from hub.connect.vault import Vault, root_key
+from hub.connect.rootkeys import root_key
+from hub.connect.vault import Vault
 from hub.db.engine import Database
 
 FULL = bool(os.environ.get("HUB_TEST_FULL"))

@@ -13,8 +13,9 @@ from hub.connect import grants, oauth
 from hub.connect import links as connections
 from hub.connect.links import Link, Links, SettingsError, UnknownConnection, UnknownOperation
 from hub.connect.registry import Registry
+from hub.connect.rootkeys import root_key
 from hub.connect.tables import Connection
-from hub.connect.vault import Vault, root_key
+from hub.connect.vault import Vault
 from hub.db.engine import Database
 
 SETTINGS = {"shop": "x.myshopify.com", "client_id": "app", "client_secret": "s3cret-of-the-app"}

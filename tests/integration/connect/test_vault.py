@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from hub.connect.rootkeys import NoSecretKey, VaultError, create_secret_key, load_root_keys, root_key
 from hub.connect.tables import DataKey as Row
-from hub.connect.vault import (
-    NoSecretKey,
-    SecretErased,
-    Vault,
-    VaultError,
-    create_secret_key,
-    load_root_keys,
-    root_key,
-)
+from hub.connect.vault import SecretErased, Vault
 from hub.db.engine import Database
 
 OLD, NEW = (root_key(bytes([number]) * 32) for number in (1, 2))
@@ -76,18 +69,6 @@ def test_what_is_personal_is_gone_when_its_key_is(database: Database, vault: Vau
         for each in (vault, other_process):
             with pytest.raises(SecretErased):
                 each.open(connection, 1, sealed, **PLACE)
-
-
-def test_a_new_root_key_takes_over_and_the_old_one_can_go(database: Database, vault: Vault) -> None:
-    with database.write() as connection:
-        sealed = vault.seal(vault.data_key(connection, 1, "vault"), b"token", **PLACE)
-        both = Vault([NEW, OLD], database.ids)
-
-        assert both.rotate(connection) == 1
-        assert both.rotate(connection) == 0
-        assert Vault([NEW], database.ids).open(connection, 1, sealed, **PLACE) == b"token"
-        with pytest.raises(VaultError, match=r"root key .* not in"):
-            Vault([OLD], database.ids).open(connection, 1, sealed, **PLACE)
 
 
 def test_a_sealed_key_moved_to_another_row_does_not_open(database: Database, vault: Vault) -> None:

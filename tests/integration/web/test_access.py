@@ -10,8 +10,8 @@ import pytest
 from web_signing import raw_request
 
 from hub.connect import tokens
-from hub.connect.vault import load_root_keys
-from hub.web.access import signing_key
+from hub.connect.rootkeys import load_root_keys
+from hub.web.access import Keys, signing_key
 from hub.web.app import create_app
 
 OPEN = {"/connect/callback", "/healthz", "/readyz", "/login"}
@@ -104,8 +104,7 @@ def test_a_token_signed_with_the_root_key_itself_is_401(server, anyone):
 
 
 def test_the_token_of_an_earlier_run_is_401(server, anyone):
-    key = signing_key(load_root_keys(server.settings.home)[0])
-    token = tokens.issue(key, {"boot": "earlier"}, audience="hub-api", lifetime_s=60)
+    token = Keys(server.hub.vault.roots).api_token(60, boot=True)
 
     assert anyone.get("/api/status", headers={"authorization": f"Bearer {token}"}).status_code == 401
 

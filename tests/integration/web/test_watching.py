@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from starlette.testclient import TestClient
 
 from hub.connect.registry import Registry
-from hub.connect.vault import Vault, root_key
+from hub.connect.rootkeys import root_key
+from hub.connect.vault import Vault
 from hub.db.engine import Database
 from hub.web import watching
 from hub.web.access import Keys
@@ -216,7 +217,7 @@ def test_metrics_tell_of_webhooks_events_and_connections(send, admin, stored):
 
 
 def test_a_process_of_its_own_is_watched_on_an_address_of_its_own(server):
-    keys = Keys(server._keys.key)
+    keys = Keys(server.hub.vault.roots)
     token = {"authorization": f"Bearer {keys.metrics_token(60)}"}
     with (
         Watch(server.hub, "127.0.0.1:0", keys) as watch,

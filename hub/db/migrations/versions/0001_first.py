@@ -439,6 +439,15 @@ CREATE TABLE restored (
 )
 """,
     """
+CREATE TABLE root_key (
+    id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    retired_at INTEGER,
+    dropped_at INTEGER,
+    PRIMARY KEY (id)
+)
+""",
+    """
 CREATE TABLE run (
     id INTEGER NOT NULL,
     merchant_id INTEGER NOT NULL,
@@ -1498,6 +1507,15 @@ CREATE TABLE restored (
     last_seq BIGINT,
     PRIMARY KEY (connection_id),
     CONSTRAINT restored_mode CHECK (mode IN ('observe', 'paused', 'live'))
+)
+""",
+    """
+CREATE TABLE root_key (
+    id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    retired_at BIGINT,
+    dropped_at BIGINT,
+    PRIMARY KEY (id)
 )
 """,
     """
