@@ -32,6 +32,13 @@ def list_(home: Home = None, json: Json = False) -> None:
     for item in result["items"]:
         if item["mode_when_released"]:
             print(f"{item['name']}: it came out of a backup and waits for `hub outbox release`", file=sys.stderr)
+        if item["down"]:
+            down = item["down"]
+            print(
+                f"{item['name']}: down since {down['since']} ({down['reason']}); its deliveries and reads wait, "
+                f"the hub asks it again at {down['next_probe']}",
+                file=sys.stderr,
+            )
         if item["problem"]:
             print(f"{item['name']}: {item['problem']}", file=sys.stderr)
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import tenacity
 
 from hub.connect import payload
-from hub.connect.errors import Ambiguous, Cut, NoQuota, NotSent, ReconnectNeeded, Refused, Throttled
+from hub.connect.errors import Ambiguous, Cut, NoQuota, NotSent, ReconnectNeeded, Refused, Throttled, Withheld
 from hub.connect.http import httpx
 from hub.connect.limits import FREE, Free, Permit
 from hub.connect.manifest import ApiKey, Basic, OAuth2
@@ -138,13 +138,16 @@ class Client:
         holds = _HOLDS.get()
         if holds is not None and not holds():  # asked last: it may have been waited for quota
             permit.unsent()
-            raise NotSent(f"{self._link.name}: another process may have taken this over by now")
+            raise Withheld(f"{self._link.name}: another process may have taken this over by now")
         try:
             address = _address(url, tuple((query or {}).items()))
             with traces.span("http", method=method, host=address.host):
                 answer = self._client().request(method, address, headers=dict(headers or {}), **extra)
                 traces.note(status=answer.status_code)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+        except httpx.PoolTimeout as error:
+            permit.unsent()
+            raise Withheld(f"{self._link.name}: too many requests wait for {_host(url)}") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             permit.unsent()
             raise NotSent(f"{self._link.name}: no connection to {_host(url)} ({type(error).__name__})") from error
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:

@@ -25,13 +25,17 @@ def judge(answer: Answer, shape: ErrorShape, rules: Sequence[ErrorRule] = ()) ->
     if answer.ok and not (shape.also_in_success and (code or message)):
         return
     rule = next((rule for rule in (*rules, *shape.rules) if _fits(rule, answer.status, code, message)), None)
-    raise failure(
-        rule.means if rule else default_meaning(answer.status),
+    meaning = rule.means if rule else default_meaning(answer.status)
+    error = failure(
+        meaning,
         f"{answer.status}{' ' + code if code else ''}{': ' + message if message else ''}"[:_SHOWN],
         after_s=rule.wait if rule and rule.wait is not None else wait_of(answer, shape.wait_header),
         detail=answer.data_or_none,
         missing=answer.status in _MISSING,
     )
+    if meaning == "retry" and answer.status >= 500:
+        error.health = "down"  # it is sure that nothing was done, and it is a failure all the same
+    raise error
 
 
 def default_meaning(status: int) -> Meaning:

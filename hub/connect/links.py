@@ -13,7 +13,7 @@ from sqlalchemy import Connection as DbConnection
 
 from hub.connect import grants, leases, payload, sealed
 from hub.connect.client import Client
-from hub.connect.errors import ConnectError, NotSent, ReconnectNeeded
+from hub.connect.errors import ConnectError, ReconnectNeeded, Withheld
 from hub.connect.leases import LEASE, Pace
 from hub.connect.limits import Limits
 from hub.connect.manifest import Manifest, OAuth2, Operation
@@ -131,7 +131,7 @@ class Link:
         reason = "the system refuses a fresh token (401)"
         if self._links.shut(self, used, reason):
             return ReconnectNeeded(f"{self.name}: {reason}")
-        return NotSent(f"{self.name}: the token was replaced meanwhile")
+        return Withheld(f"{self.name}: the token was replaced meanwhile")
 
     def call(self, name: str, *arguments: Any) -> Any:
         """One of the connector's own calls (`adopt_stock`), as its manifest names them."""

@@ -19,6 +19,7 @@ from hub.connect.client import Answer, reading
 from hub.connect.errors import (
     Ambiguous,
     Cut,
+    Health,
     NoQuota,
     NotSent,
     ReconnectNeeded,
@@ -33,6 +34,8 @@ from hub.connect.links import Link
 from hub.connect.manifest import Find, Ladder, Operation
 from hub.connect.paths import FillError, fill, fill_settings, pick
 
+# `health` of each: what it shows of the system as a whole
+
 
 @dataclass(frozen=True)
 class Confirmed:
@@ -40,6 +43,7 @@ class Confirmed:
 
     external_id: str | None
     answer: dict[str, Any] = field(default_factory=dict)
+    health: Health | None = "up"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Retry:
     after_s: float | None
     reason: str
     sent: bool = False
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Deferred:
 
     after_s: float
     reason: str
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Rejected:
 
     reason: str
     detail: Any = None
+    health: Health | None = "up"
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class Uncertain:
     """Nobody can tell whether it was done: a person has to look."""
 
     reason: str
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class Stale:
 
     found: int | None
     reason: str
+    health: Health | None = "up"
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,7 @@ class NeedsReconnect:
     """The credentials no longer work; nothing was done."""
 
     reason: str
+    health: Health | None = "up"
 
 
 Outcome = Confirmed | Retry | Deferred | Rejected | Uncertain | Stale | NeedsReconnect
@@ -197,10 +207,11 @@ def _look(link: Link, call: Call, *, refused: Refused | None = None) -> Outcome 
     except NoQuota as error:
         return Deferred(error.after_s, str(error))
     except (Refused, FillError) as error:
-        return Rejected(f"looking for the record failed: {error}", getattr(error, "detail", None))
+        health = error.health if isinstance(error, Refused) else None
+        return Rejected(f"looking for the record failed: {error}", getattr(error, "detail", None), health)
     except (NotSent, Cut, Throttled, Ambiguous, Unreadable) as error:
         after = error.after_s if isinstance(error, Throttled) else None
-        return Retry(after, f"looking for the record failed: {error}")
+        return Retry(after, f"looking for the record failed: {error}", health=error.health)
     if found is not None:
         return found
     return Rejected(refused.reason, refused.detail) if refused else None
@@ -210,32 +221,32 @@ def _attempt(link: Link, call: Call, ladder: Ladder) -> Outcome:
     try:
         return _ours(link, call, _send(link, call))
     except NotSent as error:
-        return Retry(None, str(error))
+        return Retry(None, str(error), health=error.health)
     except NoQuota as error:
         return _put_off(error, call.spec, ladder)
     except Throttled as error:
-        return Retry(error.after_s, str(error))
+        return Retry(error.after_s, str(error), health=error.health)
     except ReconnectNeeded as error:
         return NeedsReconnect(str(error))
     except StaleState as error:
         return Stale(error.found, str(error))
     except FillError as error:
-        return Rejected(str(error))
+        return Rejected(str(error), health=None)
     except Refused as error:
         if error.duplicate and call.spec.find:
             looked = _look(link, call, refused=error)
             assert looked is not None
             if isinstance(looked, (Retry, Deferred)):
-                return Retry(looked.after_s, looked.reason, sent=True)
+                return Retry(looked.after_s, looked.reason, sent=True, health=looked.health)
             return looked
         return Rejected(error.reason, error.detail)
     except (Cut, Ambiguous, Unreadable) as error:
         if call.spec.read:
-            return Retry(None, str(error))
+            return Retry(None, str(error), health=error.health)
         if ladder == "none":
-            return Uncertain(str(error))
+            return Uncertain(str(error), error.health)
         settle = call.spec.find.settle if call.spec.find and ladder == "find_first" else 0
-        return Retry(float(settle) or None, str(error), sent=True)
+        return Retry(float(settle) or None, str(error), sent=True, health=error.health)
 
 
 def _ours(link: Link, call: Call, done: Confirmed) -> Outcome:

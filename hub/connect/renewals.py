@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from hub.connect import grants, leases
-from hub.connect.errors import NotSent, ReconnectNeeded, Refused, Throttled
+from hub.connect.errors import NotSent, ReconnectNeeded, Refused, Throttled, Withheld
 from hub.connect.leases import Answered, Book, Closed, Granted, Lease, Newer, Pace, Refusal, Silence, State
 from hub.db.engine import Unavailable
 
@@ -118,7 +118,7 @@ class Renewals:
             except Unavailable as error:
                 _log.warning("tokens not stored yet", connection=lease.connection_id, reason=type(error).__name__)
                 if not left:
-                    raise NotSent("the database is away: new tokens are kept and will be stored") from error
+                    raise Withheld("the database is away: new tokens are kept and will be stored") from error
                 self._pause(1)
         with self._lock:
             self._unstored.pop(key, None)

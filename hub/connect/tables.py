@@ -33,6 +33,12 @@ class Connection(SQLModel, table=True):
     status: str = Field(default="new", sa_column=_text(default="new"))
     #: when the access token ends, UTC microseconds
     expires_at: int | None = bigint(nullable=True)
+    #: since when its system has been down, UTC microseconds; null: it is not. See `hub.outbox.breaker`
+    down_since: int | None = bigint(nullable=True)
+    down_reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    #: when the next probe may go to it, and how many did without an answer
+    probe_at: int | None = bigint(nullable=True)
+    probes: int = Field(default=0, sa_column=sa.Column(sa.Integer, nullable=False, default=0, server_default="0"))
     created_at: int = bigint()
     updated_at: int = bigint()
 

@@ -241,10 +241,12 @@ def claim_reads(
     busy: Collection[int] = (),
     lease_us: int = LEASE_US,
 ) -> list[Event]:
-    """Events for which something is to be read, but those whose record is of a connection that lets nobody in. Reading
-    changes nothing, so no lane is taken: an event that is read twice is still worked once. Nobody else reads for them
-    until the lease has run out. `busy`: those being read."""
-    closed = sa.select(_CONNECTION.c.id).where(_CONNECTION.c.status == "reconnect_needed")
+    """Events for which something is to be read, but those whose record is of a connection that lets nobody in or is down.
+    Reading changes nothing, so no lane is taken: an event that is read twice is still worked once. Nobody else reads for
+    them until the lease has run out. `busy`: those being read."""
+    closed = sa.select(_CONNECTION.c.id).where(
+        sa.or_(_CONNECTION.c.status == "reconnect_needed", _CONNECTION.c.down_since.is_not(None))
+    )
     rows = connection.execute(
         sa.select(*(_INBOX.c[name] for name in _EVENT_COLUMNS))
         .where(

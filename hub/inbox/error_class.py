@@ -72,6 +72,7 @@ _BY_KIND = {
     "series.unknown": _C.SETTINGS,
     "book.missing": _C.SETTINGS,
     "connection.reconnect": _C.AUTH,
+    "connection.down": _C.FAILING,
 }
 #: by what stands before the dot, for kinds that are not told apart
 _BY_FAMILY = {

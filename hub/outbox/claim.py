@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from hub.connect.tables import Binding
-from hub.connect.tables import Connection as ConnectionTable
 from hub.core.reading import among, one_of, rows_in
 from hub.inbox.error_class import ErrorClass
 from hub.outbox import bodies, stock_levels
@@ -19,13 +18,12 @@ from hub.outbox.plan import DELIVERY, REFERENCE
 from hub.outbox.tables import DeliveryState
 
 _BINDING = Binding.__table__  # type: ignore[attr-defined]
-_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 LEASE_US = 30_000_000
 _DUE = (DeliveryState.PLANNED, DeliveryState.RETRY)
 #: states in which a delivery holds the later ones of its ordering key
-_HOLDING = (DeliveryState.PLANNED, DeliveryState.RETRY, DeliveryState.SENDING)
+HOLDING = (DeliveryState.PLANNED, DeliveryState.RETRY, DeliveryState.SENDING)
 #: the condition of the partial index, word for word: with parameters neither database would use it
-_OPEN = sa.text("delivery.state IN ('planned', 'retry', 'sending', 'waiting')")
+OPEN = sa.text("delivery.state IN ('planned', 'retry', 'sending', 'waiting')")
 _COLUMNS = (
     "id",
     "merchant_id",
@@ -76,34 +74,39 @@ class Sending:
     retry_attempts: int | None = None
     retry_within_us: int | None = None
     created_at: int = 0
+    #: it shows whether a system that is down answers again: see `hub.outbox.breaker`
+    probe: bool = False
 
 
-def _due_statement() -> sa.Select[Any]:
+def _due_statement(*order: sa.ColumnElement[Any]) -> sa.Select[Any]:
     earlier = DELIVERY.alias("earlier")
     before = sa.exists().where(
         sa.text("earlier.state IN ('planned', 'retry', 'sending', 'waiting')"),
         earlier.c.connection_id == DELIVERY.c.connection_id,
         earlier.c.ordering_key == DELIVERY.c.ordering_key,
         sa.tuple_(earlier.c.created_at, earlier.c.id) < sa.tuple_(DELIVERY.c.created_at, DELIVERY.c.id),
-        one_of(earlier.c.state, _HOLDING),
+        one_of(earlier.c.state, HOLDING),
     )
     return (
         sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
         .where(
-            _OPEN,
+            OPEN,
             DELIVERY.c.connection_id == sa.bindparam("connection_id", type_=sa.BigInteger),
             one_of(DELIVERY.c.state, _DUE),
             DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=sa.BigInteger),
             ~before,
         )
         # by id alone only within one process: each takes its ids from blocks of its own
-        .order_by(DELIVERY.c.created_at, DELIVERY.c.id)
+        .order_by(*order, DELIVERY.c.created_at, DELIVERY.c.id)
         .limit(sa.bindparam("limit", type_=sa.Integer))
     )
 
 
 # built once: building them takes longer than running them
 _DUE_FIRST = _due_statement()
+#: what may be uncertain after it comes last; what was a probe comes after what was not, so that one that fails by its own
+#: fault does not keep the others waiting
+_PROBES = _due_statement(sa.case((DELIVERY.c.ladder == "none", 1), else_=0), DELIVERY.c.next_attempt_at)
 _STILL_DUE = (
     sa.select(*(DELIVERY.c[name] for name in _COLUMNS))
     .where(
@@ -113,11 +116,6 @@ _STILL_DUE = (
     )
     .order_by(DELIVERY.c.created_at, DELIVERY.c.id)
     .with_for_update(skip_locked=True)  # says nothing on SQLite, whose writers are one at a time
-)
-_LIVE = (
-    sa.select(_CONNECTION.c.id)
-    .where(_CONNECTION.c.mode == "live", _CONNECTION.c.status != "reconnect_needed")
-    .order_by(_CONNECTION.c.id)
 )
 _TAKE = (
     DELIVERY.update()
@@ -154,15 +152,15 @@ _RENEW = (
 )
 
 
-def live_connections(connection: Connection) -> list[int]:
-    """Connections that deliveries may go to."""
-    return list(connection.execute(_LIVE).scalars())
-
-
 def due(connection: Connection, connection_id: int, now: int, limit: int) -> list[Any]:
     """Due deliveries of a connection, the first open one of each ordering key; however many wait behind one that is in
     back-off, others are found."""
     return list(connection.execute(_DUE_FIRST, {"connection_id": connection_id, "now": now, "limit": limit}))
+
+
+def probe(connection: Connection, connection_id: int, now: int) -> Any | None:
+    """The due delivery of a connection that shows best whether its system answers again; None when none is due."""
+    return connection.execute(_PROBES, {"connection_id": connection_id, "now": now, "limit": 1}).first()
 
 
 @dataclass(frozen=True)
@@ -333,7 +331,7 @@ def recover(connection: Connection, owner: str | None, now: int, sending: Collec
     gone = DELIVERY.c.lease_until <= now
     if owner is not None:
         gone = sa.or_(gone, DELIVERY.c.lease_owner != owner)
-    found = sa.and_(_OPEN, DELIVERY.c.state == DeliveryState.SENDING, gone, DELIVERY.c.id.not_in(list(sending)))
+    found = sa.and_(OPEN, DELIVERY.c.state == DeliveryState.SENDING, gone, DELIVERY.c.id.not_in(list(sending)))
     connection.execute(
         DELIVERY.update()
         .where(found, DELIVERY.c.ladder != "none")

@@ -271,6 +271,9 @@ def bind(connection: Connection, ids: Ids, bindings: Sequence[Bound]) -> list[Bo
 
 def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Retry, now: int) -> None:
     attempt = sending.attempts  # before this one
+    if sending.probe and attempt and outcome.health == "down":
+        _wait_again(connection, plan, sending, outcome, now)
+        return
     wait = outcome.after_s if outcome.after_s is not None else BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
     next_at = now + int(wait * 1_000_000)
     spent = sending.retry_attempts is not None and attempt + 1 >= sending.retry_attempts
@@ -300,6 +303,26 @@ def _retry(connection: Connection, plan: Plan, sending: Sending, outcome: operat
             delivery_id=sending.id,
             answers=[{"answer": "drop", "text": "Do not send it"}],
         )
+
+
+def _wait_again(connection: Connection, plan: Plan, sending: Sending, outcome: operations.Retry, now: int) -> None:
+    """A probe of a system that is still down was made for all that waits for it: it is no attempt of this delivery, unless
+    it was the first. It waits with the others, until its flow gives it up."""
+    within = sending.retry_within_us
+    if within is not None and now > sending.first_sent_at + within:
+        state = DeliveryState.UNCERTAIN if sending.maybe_sent or outcome.sent else DeliveryState.REJECTED
+        _park(connection, plan, sending, state, f"given up in time, as its flow says: {outcome.reason}", None, now)
+        return
+    _set(
+        connection,
+        sending,
+        state=DeliveryState.RETRY,
+        attempts=sending.attempts,
+        next_attempt_at=now,
+        maybe_sent=sending.maybe_sent or outcome.sent,
+        reason=outcome.reason,
+        error_class=ErrorClass.FAILING.value,
+    )
 
 
 def _defer(connection: Connection, sending: Sending, outcome: operations.Deferred, now: int) -> None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -20,20 +20,19 @@ from hub.connect.client import held
 from hub.connect.inprocess import Inline
 from hub.connect.limits import turn
 from hub.connect.links import Links
-from hub.connect.tables import Connection as ConnectionTable
 from hub.connect.vault import Vault
 from hub.db.engine import Database, Unavailable
 from hub.db.types import now_us
 from hub.observe import metrics, traces
 from hub.observe.personal import all_without_people, without_people
 from hub.observe.steps import step
-from hub.outbox import claim, outcomes
+from hub.outbox import breaker, claim, outcomes
 from hub.outbox.announce import Listeners
+from hub.outbox.breaker import Breaker, Door
 from hub.outbox.outcomes import Result
 from hub.outbox.pace import Pace
 from hub.outbox.plan import release_waiting
 
-_CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _log = structlog.get_logger("hub.outbox")
 _GATHER_S = 0.04
 
@@ -43,10 +42,28 @@ class _Flight:
     """A delivery that this process holds, and until when."""
 
     connection_id: int
-    attempt: int
+    #: of this attempt
+    fence: int
     until: int
     #: another has taken it over
     lost: bool = False
+
+
+@dataclass
+class _Due:
+    """What there is to do now."""
+
+    rows: list[Any] = field(default_factory=list)
+    #: deliveries that may go to connections that are down, to see whether they answer
+    probes: list[tuple[Door, Any]] = field(default_factory=list)
+    #: connections that are down and for which nothing waits
+    idle: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.probes) + len(self.idle)
+
+
+_NOTHING = _Due()
 
 
 class Outbox:
@@ -66,6 +83,7 @@ class Outbox:
         import_pending: Callable[[int], None] = lambda _connection_id: None,
         listeners: Callable[[int], Listeners] = lambda _merchant_id: Listeners(),
         announced: Callable[[], None] = lambda: None,
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._links = links
@@ -80,6 +98,9 @@ class Outbox:
         #: who is told of the confirmed deliveries of a merchant
         self._listeners = listeners
         self._announced = announced
+        #: called when a system answers again that was down
+        self._recovered = recovered
+        self._breaker = Breaker()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox") if threads else Inline()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         #: what is being sent by us, or whose outcome is not committed yet, by delivery
@@ -112,7 +133,7 @@ class Outbox:
             self._thread.join(30)
         self._pool.shutdown(wait=True)
         try:
-            self._commit(self._drain(), [])
+            self._commit(self._drain(), _NOTHING)
         except Exception:  # noqa: BLE001 - what was sent is found in `sending` at the next start
             _log.exception("the last outcomes were not stored")
 
@@ -162,19 +183,19 @@ class Outbox:
         now = self._clock()
         self._renew(now)
         with self._database.read() as connection:
-            rows = self._due(connection, now)
+            due = self._due(connection, now)
         results = self._drain()  # from here on they are kept whatever fails
-        if not rows and not results:
+        if not due and not results:
             return 0
         try:
-            claimed = self._commit(results, rows)
+            claimed = self._commit(results, due)
         except Exception as error:
             self._put_back(results, error)
             raise
         for sending in claimed:
-            self._in_flight[sending.id] = _Flight(sending.connection_id, sending.attempts, now + self._lease_us)
+            self._in_flight[sending.id] = _Flight(sending.connection_id, sending.fence, now + self._lease_us)
             self._pool.submit(self._send, sending)
-        return len(results) + len(rows)
+        return len(results) + len(due)
 
     def _renew(self, now: int) -> None:
         """Goes on holding what is still being sent, before others take it over."""
@@ -184,6 +205,7 @@ class Outbox:
         until = now + self._lease_us
         with self._database.write() as connection:
             renewed = set(claim.renew(connection, list(ours), owner=self._owner, until=until))
+            self._breaker.renew(connection, renewed, until)
         for delivery_id, flight in ours.items():
             if delivery_id in renewed:
                 flight.until = until
@@ -198,7 +220,7 @@ class Outbox:
                 self._results.put(result)
                 continue
             try:
-                self._commit([result], [])
+                self._commit([result], _NOTHING)
             except Unavailable:
                 self._results.put(result)
             except Exception as refused:  # noqa: BLE001 - the others go on
@@ -206,34 +228,51 @@ class Outbox:
                 _log.error("outcome refused", reason=type(refused).__name__, **_ids(result.sending))
                 self._in_flight.pop(result.sending.id, None)
 
-    def _due(self, connection: Connection, now: int) -> list[Any]:
+    def _due(self, connection: Connection, now: int) -> _Due:
         """What is due, no more than there are threads for: what is marked as being sent is really being sent."""
-        per_connection = []
+        found, per_connection = _Due(), []
         busy = Counter(flight.connection_id for flight in self._in_flight.values())
-        for connection_id in claim.live_connections(connection):
-            free = self._pace.width(connection_id, now) - busy[connection_id]
-            if free > 0:
-                per_connection.append(claim.due(connection, connection_id, now, free))
+        for door in self._breaker.doors(connection):
+            free = self._pace.width(door.id, now) - busy[door.id]
+            if door.is_down:
+                if free > 0 and door.lets_probe(now):
+                    self._look_for_probe(connection, door, now, found)
+            elif free > 0:
+                per_connection.append(claim.due(connection, door.id, now, free))
+        free = max(0, self._threads - len(self._in_flight))
+        del found.probes[free:]
         # connections take turns, so that a long queue of one does not take all threads
         rows = [row for turn in zip_longest(*per_connection) for row in turn if row is not None]
-        return rows[: max(0, self._threads - len(self._in_flight))]
+        found.rows = rows[: free - len(found.probes)]
+        return found
 
-    def _commit(self, results: Sequence[Result], rows: Sequence[Any]) -> list[claim.Sending]:
-        if not results and not rows:
+    def _look_for_probe(self, connection: Connection, door: Door, now: int, found: _Due) -> None:
+        row = claim.probe(connection, door.id, now) if door.live else None
+        if row is not None:
+            found.probes.append((door, row))
+        elif breaker.holds_nothing(connection, door):
+            found.idle.append(door.id)
+
+    def _commit(self, results: Sequence[Result], due: _Due) -> list[claim.Sending]:
+        if not results and not due:
             return []
         now = self._clock()
         self._database.ids.ensure(1_000)
         confirming = {r.sending.merchant_id for r in results if isinstance(r.outcome, operations.Confirmed)}
         listeners = {merchant_id: self._listeners(merchant_id) for merchant_id in confirming}
         stale: set[int] = set()
-        claimed = claim.Claimed([], [], [])
+        sendings: list[claim.Sending] = []
+        ids, verdict = self._database.ids, self._breaker.judge(((each.sending, each.outcome) for each in results), now)
         with self._database.write() as connection:
             if results:
-                stale = outcomes.commit(connection, self._database.ids, self._vault, results, now, listeners)
-            if rows:
-                claimed = claim.claim(connection, rows, owner=self._owner, now=now, lease_us=self._lease_us)
-                outcomes.park_refused(connection, self._database.ids, claimed.refused, now)
-                outcomes.close(connection, self._database.ids, claimed.nothing, now)
+                stale = outcomes.commit(connection, ids, self._vault, results, now, listeners)
+                self._breaker.write(connection, ids, verdict, now)
+            closed = [each for each in due.idle if breaker.close(connection, ids, each, now, "nothing waits for it")]
+            if due.rows or due.probes:
+                sendings = self._claim(connection, due, now)
+        self._breaker.remember(verdict)
+        if closed or verdict.closes:
+            self._recovered()
         _measure(results, now)
         for result in results:
             self._in_flight.pop(result.sending.id, None)
@@ -247,7 +286,18 @@ class Outbox:
             self._announced()
         for connection_id in stale:
             self._import_pending(connection_id)
-        return claimed.sendings
+        return sendings
+
+    def _claim(self, connection: Connection, due: _Due, now: int) -> list[claim.Sending]:
+        ids, until = self._database.ids, now + self._lease_us
+        probes = self._breaker.take(connection, due.probes, until)
+        rows = [*(row for _, row in probes), *due.rows]
+        if not rows:  # another process probes
+            return []
+        claimed = claim.claim(connection, rows, owner=self._owner, now=now, lease_us=self._lease_us)
+        outcomes.park_refused(connection, ids, claimed.refused, now)
+        outcomes.close(connection, ids, claimed.nothing, now)
+        return self._breaker.mark(connection, probes, claimed.sendings, until)
 
     def _drain(self) -> list[Result]:
         results = []
@@ -301,7 +351,7 @@ class Outbox:
         """Whether nothing else can have taken a delivery over, not even another attempt of ours. A process that was stopped for
         a while asks it before each request: what it would send by then may have been sent by another."""
         flight = self._in_flight.get(sending.id)
-        ours = flight is not None and flight.attempt == sending.attempts and not flight.lost
+        ours = flight is not None and flight.fence == sending.fence and not flight.lost
         return ours and flight is not None and self._clock() < flight.until - self._lease_us // 10
 
     def sweep(self) -> None:

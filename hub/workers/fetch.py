@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection
 
@@ -28,6 +29,9 @@ _log = structlog.get_logger("hub.fetch")
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900)
 THREADS = 8
 _SHOWN = 300
+#: seconds between looks at a connection that is down, for what flows ask of it
+_LOOK_S = 30.0
+_DOWN = sa.select(CONNECTION.c.id, CONNECTION.c.probe_at).where(CONNECTION.c.down_since.is_not(None))
 
 
 class FetchWorker:
@@ -99,6 +103,7 @@ class FetchWorker:
             return False
         with self._database.read() as connection:
             merchants = claim.due_merchants(connection, now, state="fetch")
+            down = _down(connection, now) if merchants else {}
         begun = False
         for merchant_id in merchants:
             with self._database.write() as connection:
@@ -110,11 +115,11 @@ class FetchWorker:
             for event in events:
                 begun = True
                 self._busy[event.seq] = event
-                self._pool.submit(self._read, event)
+                self._pool.submit(self._read, event, down)
         return begun
 
-    def _read(self, event: Event) -> None:
-        self._results.put(read(self._links, event))
+    def _read(self, event: Event, down: Mapping[int, float]) -> None:
+        self._results.put(read(self._links, event, down))
         self._arrived.set()
         self._loop.wake()
 
@@ -181,6 +186,11 @@ class FetchWorker:
         kept = claim.was_fetched(connection, event, text, later=later, reason=said, attempted=tried)
         if kept and isinstance(answered.failure, errors.ReconnectNeeded):
             ask_to_reconnect(plan, answered.failed_connection, _said(answered.failure))
+
+
+def _down(connection: Connection, now: int) -> dict[int, float]:
+    """Connections that are down, with the seconds after which what flows ask of them is looked at again."""
+    return {row.id: min(_LOOK_S, max(1.0, (row.probe_at - now) / 1_000_000)) for row in connection.execute(_DOWN)}
 
 
 def _wait_us(error: Exception, attempts: int) -> int:

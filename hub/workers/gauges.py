@@ -48,7 +48,10 @@ DELIVERIES = (
 )
 QUESTIONS = sa.select(QUESTION.c.kind, _count).where(_OPEN_QUESTION).group_by(QUESTION.c.kind)
 CONNECTIONS = sa.select(
-    *(_CONNECTION.c[name] for name in ("id", "merchant_id", "name", "connector", "mode", "status", "expires_at"))
+    *(
+        _CONNECTION.c[name]
+        for name in ("id", "merchant_id", "name", "connector", "mode", "status", "expires_at", "down_since")
+    )
 )
 _STATUS = ("new", "connected", "reconnect_needed")
 _EVENT_STATES = ("fetch", "ready", "retry")
@@ -133,6 +136,12 @@ def _of_connections(rows: list[Any]) -> Iterable[Metric]:
         "1 for the status that a connection has",
         (*labels, "status"),
         [((*key, status), float(row.status == status)) for key, row in named for status in _STATUS],
+    )
+    yield gauge(
+        "hub_connection_down",
+        "1 while its system is down and its deliveries and reads wait",
+        labels,
+        [(key, float(row.down_since is not None)) for key, row in named],
     )
     yield gauge(
         "hub_token_end_timestamp_seconds",

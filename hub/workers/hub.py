@@ -110,6 +110,7 @@ class Hub:
             import_pending=lambda connection_id: self.poller.soon(connection_id),
             listeners=self._listeners,
             announced=lambda: self.wake(Part.BOOKS),
+            recovered=lambda: self.wake(Part.OUTBOX, Part.FETCH),
         )
         #: who writes in a book now: batches, and the changes that people make
         self.locks = BookLocks()

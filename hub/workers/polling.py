@@ -49,7 +49,7 @@ _MOVE_CURSOR = _CURSOR.update().where(
     _CURSOR.c.cursor == sa.bindparam("_before"),
 )
 _CONNECTED = (
-    sa.select(_CONNECTION.c.id, _CONNECTION.c.merchant_id, _CONNECTION.c.connector)
+    sa.select(*(_CONNECTION.c[name] for name in ("id", "merchant_id", "connector", "down_since")))
     .where(_CONNECTION.c.status == "connected")
     .order_by(_CONNECTION.c.id)
 )
@@ -73,6 +73,8 @@ class _Record:
     connection_id: int
     record: str
     every: int
+    #: the system is down: it is polled when it answers again, or when somebody asks
+    is_down: bool = False
 
     @property
     def place(self) -> Place:
@@ -138,14 +140,14 @@ class Poller:
 
     def poll_asked(self) -> bool:
         """Polls the connections that are to be polled soon. Returns whether there were any. What another process polls just
-        now stays asked for: it may have looked before what somebody waits for was there."""
+        now stays asked for: it may have looked before what somebody waits for was there. So does what is down."""
         with self._lock:
             asked, self._asked = self._asked, set()
         did = False
         for known in self._records() if asked else []:
             if known.connection_id not in asked:
                 continue
-            if self._take(known, due=False):
+            if not known.is_down and self._take(known, due=False):
                 did = self._poll_logged(known) or did
             else:
                 with self._lock:
@@ -154,7 +156,7 @@ class Poller:
 
     def _poll_due(self) -> bool:
         did = self.poll_asked()
-        records = {known.place: known for known in self._records()}
+        records = {known.place: known for known in self._records() if not known.is_down}
         now = self._clock()
         with self._database.read() as connection:
             due = turns.due(connection, {place: known.every for place, known in records.items()}, now)
@@ -166,9 +168,15 @@ class Poller:
     def _records(self) -> list[_Record]:
         """What can be polled of the connections there are."""
         return [
-            _Record(merchant_id, connection_id, record, (self._poll_seconds or spec.interval) * 1_000_000)
-            for connection_id, merchant_id, connector in self._connections()
-            for record, spec in self._specs(connection_id, merchant_id, connector).items()
+            _Record(
+                row.merchant_id,
+                row.id,
+                record,
+                (self._poll_seconds or spec.interval) * 1_000_000,
+                row.down_since is not None,
+            )
+            for row in self._connections()
+            for record, spec in self._specs(row.id, row.merchant_id, row.connector).items()
             if spec.poll
         ]
 
@@ -223,9 +231,9 @@ class Poller:
             return True
         return False
 
-    def _connections(self) -> list[tuple[int, int, str]]:
+    def _connections(self) -> list[Any]:
         with self._database.read() as connection:
-            return [(row.id, row.merchant_id, row.connector) for row in connection.execute(_CONNECTED)]
+            return list(connection.execute(_CONNECTED))
 
     def poll_all(self, connection_id: int) -> int:
         """Polls all records of a connection now. Returns how many records are to be read. Raises: ConnectError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ _log = structlog.get_logger("hub.fetch")
 #: errors that trying again does not mend
 _FOR_GOOD = (errors.Refused, errors.StaleState)
 _SHOWN = 300
+_NONE: Mapping[int, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,20 @@ class Read:
     failure: Exception | None = field(default=None)
 
 
-def read(links: Links, event: Event) -> Read:
-    """Reads what an event waits for: its record first, then what its flows ask for."""
+def read(links: Links, event: Event, down: Mapping[int, float] = _NONE) -> Read:
+    """Reads what an event waits for: its record first, then what its flows ask for. `down`: connections that are not asked
+    now, with the seconds after which it may be tried."""
     ids = {"merchant_id": event.merchant_id, "connection_id": event.connection_id, "record": event.record}
     with (
         traces.span("read", event.seq, **ids),
         turn("backfill" if event.kind == "backfill" else "read", f"event:{event.seq}"),
     ):
-        return _read(links, event)
+        return _read(links, event, down)
 
 
-def _read(links: Links, event: Event) -> Read:
+def _read(links: Links, event: Event, down: Mapping[int, float]) -> Read:
     if not event.lacks_record:
-        return Read(event, answered=answer(links, event))
+        return Read(event, answered=answer(links, event, down))
     try:
         link = links.open(event.connection_id or 0)
         return Read(event, record=payload.encode(reads.read(link, event.record, event.record_id)))
@@ -63,12 +66,14 @@ def _read(links: Links, event: Event) -> Read:
         return Read(event, failure=error)
 
 
-def answer(links: Links, event: Event) -> Answered:
+def answer(links: Links, event: Event, down: Mapping[int, float] = _NONE) -> Answered:
     """Makes the reads that are not answered yet. What one answers is kept whatever becomes of the others."""
     answers: dict[str, dict[str, Any]] = {}
     failure, connection_id = None, 0
     for fetch in fetches.pending(event.fetched):
         try:
+            if fetch.connection in down:
+                raise errors.Down(f"{links.open(fetch.connection).name} is down", down[fetch.connection])
             answers[fetch.key] = {"answer": _answer(links, fetch)}
         except _FOR_GOOD as error:
             answers[fetch.key] = {"refused": str(error)[:_SHOWN]}

@@ -22,7 +22,7 @@ from hub.core.stock.items import ITEM_BY_SKU
 from hub.core.stock.tables import ITEM
 from hub.db.types import instant_text, instant_us
 from hub.inbox.questions import resolve_question
-from hub.outbox import restored
+from hub.outbox import breaker, restored
 from hub.workers.admin.connections_file import apply
 from hub.workers.admin.core import change
 from hub.workers.admin.errors import AdminError, NotThere
@@ -72,11 +72,23 @@ def _shown(hub: Hub, row: Mapping[str, Any], roles: list[str]) -> dict[str, Any]
         "roles": roles,
         "mode": row["mode"],
         "status": row["status"],
+        "down": _down(row),
         "go_live_at": instant_text(row["go_live_at"]) if row["go_live_at"] is not None else None,
         "oauth": oauth,
         "settings": json.loads(row["settings"]),
         "secrets": secrets,
         "problem": problem,
+    }
+
+
+def _down(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    if row["down_since"] is None:
+        return None
+    return {
+        "since": instant_text(row["down_since"]),
+        "reason": row["down_reason"],
+        "next_probe": instant_text(row["probe_at"]),
+        "probes": row["probes"],
     }
 
 
@@ -180,14 +192,16 @@ def check(hub: Hub, name: str, *, merchant_id: int = 1) -> dict[str, Any]:
 
 
 def connected(hub: Hub, name: str, *, merchant_id: int = 1) -> None:
-    """A connection works (again): its question is closed and what waited for it goes on."""
+    """A connection works (again): its questions are closed and what waited for it goes on."""
     found = link(hub, name, merchant_id=merchant_id)
     if found.status != "connected":
         hub.links.store(found, status="connected")
     with change(hub, merchant_id) as changing:
         resolve_question(changing.plan, kind="connection.reconnect", subject=f"connection:{found.id}")
+    with hub.database.write() as connection:
+        breaker.close(connection, hub.database.ids, found.id, hub.clock())
     hub.reload()
-    hub.wake(Part.OUTBOX)
+    hub.wake(Part.OUTBOX, Part.FETCH)
 
 
 def adopt_stock(hub: Hub, name: str, *, merchant_id: int = 1) -> dict[str, Any]:

@@ -163,7 +163,8 @@ def _at(document: Document, index: int, key: str, rule: str, message: str, hint:
 
 
 def _tells_of_connections(rule: Rule) -> bool:
-    return rule.kind == "failing" or any(fits("connection.reconnect", each) for each in rule.when.questions or ())
+    kinds = ("connection.reconnect", "connection.down")
+    return rule.kind == "failing" or any(fits(kind, each) for kind in kinds for each in rule.when.questions or ())
 
 
 def _other_way(rule: Rule, other: Rule) -> bool:

@@ -40,6 +40,11 @@ _log = structlog.get_logger("hub.alerts")
 _TOLD = sa.select(_ALERT.c.rule, _ALERT.c.subject, _ALERT.c.told_at).where(
     _ALERT.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger)
 )
+#: connections that lead nowhere for now
+_CLOSED = sa.select(_CONNECTION.c.id).where(
+    _CONNECTION.c.merchant_id == sa.bindparam("merchant_id", type_=sa.BigInteger),
+    sa.or_(_CONNECTION.c.status == "reconnect_needed", _CONNECTION.c.down_since.is_not(None)),
+)
 #: roles that alerts go to, with the way of each
 _ROLES = {"mail": "mail", WEBHOOK: "alerts"}
 _TITLES = {
@@ -180,15 +185,11 @@ class AlertWatch:
 def ways(connection: Connection, active: Active, rule: Rule, rules: Rules) -> tuple[list[str], bool]:
     """The addresses that an alert goes to, and whether it goes to webhooks. Where every connection of a way is closed, the
     other way is taken, though the rule does not name it: that mail is dead is not told by mail."""
-    status: dict[int, str] = dict(
-        connection.execute(
-            sa.select(_CONNECTION.c.id, _CONNECTION.c.status).where(_CONNECTION.c.merchant_id == active.merchant_id)
-        ).all()
-    )
+    closed = set(connection.execute(_CLOSED, {"merchant_id": active.merchant_id}).scalars())
 
     def is_open(way: str) -> bool:
         of = active.settings.roles.of(_ROLES[way])
-        return any(info.mode != "paused" and status.get(info.id) != "reconnect_needed" for info in of)
+        return any(info.mode != "paused" and info.id not in closed for info in of)
 
     mails, webhook = rule.mails, WEBHOOK in rule.to
     by_mail, by_webhook = is_open("mail"), is_open(WEBHOOK)

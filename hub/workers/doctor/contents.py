@@ -18,7 +18,7 @@ from hub.connect.vault import Vault
 from hub.db import migrate as migrations
 from hub.db.engine import BadDatabaseUrl, Database, parsed
 from hub.db.tables import Merchant
-from hub.db.types import now_us
+from hub.db.types import instant_text, now_us
 from hub.flows import activation
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
@@ -192,6 +192,14 @@ def _of_connection(patient: Patient, connection: Connection, row: dict[str, Any]
     )
     if row["status"] == "reconnect_needed":
         yield fault(f"{name} no longer lets the hub in: its deliveries and reads wait", connect)
+    elif row["down_since"] is not None:
+        yield warning(
+            f"{name} has been down since {instant_text(row['down_since'])} ({row['down_reason']}): its deliveries and reads "
+            f"wait, the hub asks it again at {instant_text(row['probe_at'])}",
+            f"see its status page; `hub connections check {name}` asks it at once"
+            if manifest.check
+            else "see its status page",
+        )
     elif row["status"] == "new":
         yield warning(f"{name} was never connected", connect)
 

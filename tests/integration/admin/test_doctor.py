@@ -262,6 +262,16 @@ def test_connections_that_cannot_work(settings: Settings) -> None:
     assert "its settings do not fit: 'shop' must be of type text" in faults[1]
 
 
+def test_a_connection_that_is_down(settings: Settings) -> None:
+    down = {"status": "connected", "down_since": 0, "down_reason": "503", "probe_at": 5_000_000}
+    _execute(settings, CONNECTION.update().where(CONNECTION.c.name == "shop").values(down))
+    warned = [text for state, text in _said(settings)["connections"] if state == "warning" and "down" in text]
+    assert warned == [
+        "shop has been down since 1970-01-01T00:00:00.000000Z (503): its deliveries and reads wait, the hub asks it again at "
+        "1970-01-01T00:00:05.000000Z"
+    ]
+
+
 def test_flows_that_are_refused(settings: Settings) -> None:
     (settings.home / "flows").mkdir()
     (settings.home / "flows" / "mine.yaml").write_text("flow: mine\non: {event: invoice.issued}\nsteps: [{dance: 1}]\n")

@@ -93,7 +93,7 @@ def test_outcomes_are_kept_while_the_database_is_away(lab: Lab, monkeypatch: pyt
     outbox.step()
     _until(lambda: not outbox._results.empty())
     with monkeypatch.context() as patched:
-        patched.setattr(claim, "live_connections", _away)
+        patched.setattr(claim, "due", _away)
         with pytest.raises(OperationalError):
             outbox.step()
     lab.send()
@@ -101,5 +101,5 @@ def test_outcomes_are_kept_while_the_database_is_away(lab: Lab, monkeypatch: pyt
     assert len(lab.system.messages) == 1
 
 
-def _away(_connection: object) -> list[int]:
+def _away(*_: object) -> list[int]:
     raise OperationalError("SELECT", {}, Exception("the database is away"))

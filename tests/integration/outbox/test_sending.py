@@ -439,7 +439,7 @@ def test_connections_take_turns(lab: Lab) -> None:
     for number in range(5):
         lab.plan("message.send", f"B{number}", {"n": number}, connection_id=other)
     with lab.database.read() as connection:
-        rows = lab.hub.outbox._due(connection, lab.clock())
+        rows = lab.hub.outbox._due(connection, lab.clock()).rows
     assert {row.connection_id for row in rows[:2]} == {lab.lab, other}
 
 

@@ -276,4 +276,4 @@ def test_a_rule_whose_only_way_may_be_the_broken_one_is_advised_of() -> None:
 
 def test_the_shipped_rules_are_sound() -> None:
     text = alert_rules._SHIPPED.read_text("utf-8")
-    assert [rule.alert for rule in read(text).rules] == ["failing", "reconnect", "late", "questions"]
+    assert [rule.alert for rule in read(text).rules] == ["failing", "reconnect", "down", "late", "questions"]
