@@ -47,4 +47,4 @@ def _last_wins() -> AbstractContextManager[Any]:
 def test_it_sees_a_planted_bug(plant: Plant) -> None:
     with plant():
         found = run(Part("shipped-by-hand", 0, 10, MOST_READ))
-    assert any("balances" in each for each in found), found
+    assert any("told of as" in each for each in found), "it ends as if nothing were wrong"
