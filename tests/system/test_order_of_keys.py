@@ -1,6 +1,6 @@
 """The events of a key are worked in the order in which they were answered, whatever happens to the workers.
 
-1,500 events of 50 keys in a short run; with HUB_TEST_FULL=1 100,000 of 1,000 keys, on both databases."""
+1,000 events of 50 keys in a short run; with HUB_TEST_FULL=1 100,000 of 1,000 keys, on both databases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hub.db.engine import Database
 from hub.flows.batch import Held
 
 FULL = bool(os.environ.get("HUB_TEST_FULL"))
-EVENTS, KEYS = (100_000, 1_000) if FULL else (1_500, 50)
+EVENTS, KEYS = (100_000, 1_000) if FULL else (1_000, 50)
 
 
 def _keys(database: Database, owner_url: str, folder: Path, *, events: int, keys: int, seed: int = 1) -> Keys:
@@ -30,7 +30,8 @@ def test_no_event_is_worked_before_an_earlier_one_of_its_key(
 ) -> None:
     found = _keys(database, owner_url, tmp_path, events=EVENTS, keys=KEYS).run()
     assert found.inverted == [], "seed 1"
-    assert found.kills > 5 and found.stops > 5 and found.failed_reads > EVENTS / 50, "it was attacked"
+    assert min(found.kills, found.stops) > 3, "it was attacked"
+    assert found.failed_reads > EVENTS * 0.15
     print(f"{EVENTS} events of {KEYS} keys: {found}")
 
 
