@@ -60,7 +60,8 @@ class WatchedDatabase(Database):
     def __init__(self, url: str, instants: Instants) -> None:
         super().__init__(url)
         self._instants = instants
-        sa.event.listen(self.engine, "connect", _without_waiting)
+        if self.sqlite:
+            sa.event.listen(self.engine, "connect", _without_waiting)
         sa.event.listen(self.engine, "before_cursor_execute", self._statement)
 
     def _statement(self, *_given: Any) -> None:

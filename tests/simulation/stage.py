@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +30,9 @@ BEGIN = 1_795_507_200_000_000
 ROLES = {"shop": "shopify", "books": "quickbooks", "warehouse": "shipbob", "mail": "smtp"}
 UNITS = {"MUG-01": 9, "TEA-01": 14, "BOOK-01": 30}
 PRODUCTS = [
-    {"sku": "MUG-01", "title": "Mug", "price": "12.00", "vat": "0.2", "quantity": UNITS["MUG-01"]},
-    {"sku": "TEA-01", "title": "Thé", "price": "7.35", "vat": "0.055", "quantity": UNITS["TEA-01"]},
-    {"sku": "BOOK-01", "title": "Livre", "price": "9.99", "vat": "0.055", "quantity": UNITS["BOOK-01"]},
+    {"sku": "MUG-01", "title": "Mug", "price": "12.00", "vat": "0.2"},
+    {"sku": "TEA-01", "title": "Thé", "price": "7.35", "vat": "0.055"},
+    {"sku": "BOOK-01", "title": "Livre", "price": "9.99", "vat": "0.055"},
 ]
 #: a receipt of more is refused, after its units were put on the shelf: they have to be taken off again
 MOST_RECEIVED = 3
@@ -48,9 +48,10 @@ POLLED = (("shop", "order"), ("warehouse", "shipment"))
 
 
 class Stage:
-    """Made once a process of the test run; `begin` makes it as new."""
+    """Made once a process of the test run; `begin` makes it as new. `flows`: those that run, by name; None: all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, units: Mapping[str, int] = UNITS, flows: Collection[str] | None = None) -> None:
+        self.units = dict(units)
         self.home = folder / "home"
         (self.home / "flows").mkdir(parents=True)
         (self.home / "flows/goods-receipts.yaml").write_text(_RECEIPTS, "utf-8")
@@ -67,6 +68,7 @@ class Stage:
             self.registry,
             self.clock,
             homes=[self.home],
+            flows=flows,
             transport=self.sandboxes.transport,
             first_id=100_000,
         )
@@ -74,7 +76,7 @@ class Stage:
             role: self.scratch.connect(role, connector, self._settings[role], mode="live")
             for role, connector in ROLES.items()
         }
-        self.scratch.stock(Stocked(sku, sku, True, {"main": units}) for sku, units in UNITS.items())
+        self.scratch.stock(Stocked(sku, sku, True, {"main": units}) for sku, units in self.units.items())
         hub = self.scratch.hub
         self.lanes = hub.active(MERCHANT_ID).lanes
         adopt_stock(hub, "shop")
@@ -137,7 +139,7 @@ class Stage:
             process.start()
 
     def _reset(self) -> dict[str, dict[str, Any]]:
-        settings = self.sandboxes.reset(PRODUCTS)
+        settings = self.sandboxes.reset([{**each, "quantity": self.units[each["sku"]]} for each in PRODUCTS])
         settings["warehouse"]["webhook_secret"] = WAREHOUSE_SECRET
         bucket = self.sandboxes.inside("shop").bucket
         bucket.size = bucket._level = 1e12  # it fills in real time, and there is none

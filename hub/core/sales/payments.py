@@ -141,18 +141,17 @@ def book_cash_rounding(work: Work) -> None:
 
 
 def missing_payments(work: Work) -> bool:
-    """The header tells of money that no payment booked so far explains, and the payments were not read since."""
+    """The header tells of money that no payment booked so far explains, and the payments were not read since. What came and
+    went back whole adds up to nothing, and was there all the same."""
     order = work.order
     if order["financial_status"] not in PAID | {"PARTIALLY_PAID"}:
         return False
     if order["payments_as_of"] is not None and order["payments_as_of"] >= order["header_as_of"]:
         return False
-    booked = sum(
-        row["amount"] if row["kind"] == "payment" else -row["amount"]
-        for row in rows_of(work.plan, PAYMENTS, order["id"])
-    )
+    rows = rows_of(work.plan, PAYMENTS, order["id"])
+    booked = sum(row["amount"] if row["kind"] == "payment" else -row["amount"] for row in rows)
     expected: int = order["current_total"] - order["outstanding"] + order["rounding"]
-    return bool(booked != expected)
+    return bool(booked != expected) or (order["financial_status"] == "REFUNDED" and not rows)
 
 
 def announce_payments(work: Work) -> None:

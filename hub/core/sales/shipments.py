@@ -73,7 +73,8 @@ def record_shipment(plan: Plan, shipment: Shipment, connection_id: int) -> Shipm
         _update_tracking(plan, known, shipment)
         return ShipmentResult(order["id"], known["id"], True)
     if shipment.status == "cancelled":
-        _ask_cancelled(plan, order, shipment)
+        if order["withdrawn_at"] is None:  # else it does what it was asked to
+            _ask_cancelled(plan, order, shipment)
         row = _keep(plan, order, shipment, connection_id, [])
         return ShipmentResult(order["id"], row["id"], False)
     parts = _allocate(plan, order, shipment)

@@ -13,10 +13,8 @@ _RESERVATION_FIXED = (
     "created_at",
 )
 _ENDED = "OLD.state IN ('posted', 'voided')"
-_NO_STEP = (
-    "(NEW.state <> OLD.state AND NOT (OLD.state = 'waiting' AND NEW.state IN ('held', 'voided')"
-    " OR OLD.state = 'held' AND NEW.state IN ('posted', 'voided')))"
-)
+#: steps of one transaction are written as one: units that come in for a line that waits may leave in the same batch
+_STEP_BACK = "(NEW.state = 'waiting' AND OLD.state <> 'waiting')"
 
 SQLITE: list[str] = [
     *append_only_sqlite("move"),
@@ -35,7 +33,7 @@ SQLITE: list[str] = [
     """,
     f"""
     CREATE TRIGGER reservation_step BEFORE UPDATE ON reservation
-    WHEN {_ENDED} OR NEW.shipped < OLD.shipped OR {_NO_STEP}
+    WHEN {_ENDED} OR NEW.shipped < OLD.shipped OR {_STEP_BACK}
     BEGIN SELECT RAISE(ABORT, 'reservation: it ends once, and shipped units stay shipped'); END
     """,
 ]
@@ -46,7 +44,7 @@ POSTGRES: list[str] = [
     f"""
     CREATE FUNCTION hub_reservation_step() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      IF {_ENDED} OR NEW.shipped < OLD.shipped OR {_NO_STEP} THEN
+      IF {_ENDED} OR NEW.shipped < OLD.shipped OR {_STEP_BACK} THEN
         RAISE EXCEPTION 'reservation: it ends once, and shipped units stay shipped'
           USING ERRCODE = 'integrity_constraint_violation';
       END IF;

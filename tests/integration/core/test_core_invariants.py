@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from booking import DAY, batch, sale
 from books import BookOfTest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from postgres_server import APP_ROLE, PostgresServer
 
@@ -162,6 +162,12 @@ def fresh(request: pytest.FixtureRequest) -> Callable[[], Any]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(batches=BATCHES)
+@example(
+    batches=[
+        [([("reserve", 1, 1)], False)],
+        [([("receive", 1, 1), ("replenish", 0, 0), ("ship", 1, 1)], False)],
+    ]
+).via("what waits is served and leaves in one batch")
 def test_invariants_hold_after_every_batch(fresh: Callable[[], Any], open_book_in: Open, batches: list[Any]) -> None:
     with fresh() as database:
         world = _World(open_book_in(database))

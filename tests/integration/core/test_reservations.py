@@ -198,6 +198,21 @@ def test_one_that_waits_since_this_batch_is_served_in_it(book: BookOfTest) -> No
     assert _verified(book)
 
 
+def test_what_waited_is_served_and_leaves_in_one_batch(book: BookOfTest) -> None:
+    item = receive(book, "MUG", 1)
+    with batch(book) as plan:
+        _reserve(plan, book, item, 1, 3)
+    assert _states(book, 1) == [[("waiting", 3, 0)]]
+
+    with batch(book) as plan:
+        move(plan, item["id"], "supplier", "main", 2, "receipt", "in:2", DAY)
+        [held] = replenish(plan, item["id"], book.locations["main"])
+        ship(plan, held, 3, "ship:1", DAY)
+    assert _states(book, 1) == [[("posted", 3, 3)]]
+    assert _level(book, item) == (0, 0, 0)
+    assert _verified(book)
+
+
 @pytest.mark.parametrize(
     ("quantity", "expected", "after"),
     [
@@ -315,7 +330,7 @@ def test_shipping_and_voiding_at_once_ends_a_reservation_once(book: BookOfTest) 
         ("held", "state = 'posted', ended_at = 1"),
         ("held", "state = 'lost'"),
         ("held", "ended_at = 1"),
-        ("waiting", "state = 'posted', shipped = quantity, ended_at = 1"),
+        ("waiting", "state = 'posted', ended_at = 1"),
         ("waiting", "shipped = 1"),
         ("voided", "state = 'held', ended_at = NULL"),
         ("voided", "state = 'posted', shipped = quantity"),

@@ -1077,7 +1077,7 @@ BEGIN SELECT RAISE(ABORT, 'reservation: this id is there'); END
 """,
     """
 CREATE TRIGGER reservation_step BEFORE UPDATE ON reservation
-WHEN OLD.state IN ('posted', 'voided') OR NEW.shipped < OLD.shipped OR (NEW.state <> OLD.state AND NOT (OLD.state = 'waiting' AND NEW.state IN ('held', 'voided') OR OLD.state = 'held' AND NEW.state IN ('posted', 'voided')))
+WHEN OLD.state IN ('posted', 'voided') OR NEW.shipped < OLD.shipped OR (NEW.state = 'waiting' AND OLD.state <> 'waiting')
 BEGIN SELECT RAISE(ABORT, 'reservation: it ends once, and shipped units stay shipped'); END
 """,
     "CREATE TRIGGER effect_log_no_update BEFORE UPDATE ON effect_log BEGIN SELECT RAISE(ABORT, 'effect_log is append-only'); END",
@@ -2179,7 +2179,7 @@ END $$
     """
 CREATE FUNCTION hub_reservation_step() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF OLD.state IN ('posted', 'voided') OR NEW.shipped < OLD.shipped OR (NEW.state <> OLD.state AND NOT (OLD.state = 'waiting' AND NEW.state IN ('held', 'voided') OR OLD.state = 'held' AND NEW.state IN ('posted', 'voided'))) THEN
+  IF OLD.state IN ('posted', 'voided') OR NEW.shipped < OLD.shipped OR (NEW.state = 'waiting' AND OLD.state <> 'waiting') THEN
     RAISE EXCEPTION 'reservation: it ends once, and shipped units stay shipped'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;

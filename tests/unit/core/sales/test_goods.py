@@ -355,6 +355,17 @@ def test_a_shipment_that_the_warehouse_cancels_is_a_question(house: House) -> No
     assert house.levels()["MUG-01"] == (10, 2, 0)
 
 
+def test_a_shipment_that_the_warehouse_was_asked_to_cancel_is_no_question(house: House) -> None:
+    house.stock(MUG_01=10)
+    shop = paid()
+    house.sync(shop.snapshot())
+    shop.cancel()
+    house.sync(shop.snapshot())
+    ship(house, status="cancelled")
+    assert house.questions() == set()
+    assert house.levels()["MUG-01"] == (10, 0, 0)
+
+
 def test_goods_that_are_not_kept_in_stock_are_sent_without_a_reservation(house: House) -> None:
     house.policy = Policy(reserve_at=None)
     house.stock(MUG_01=10)

@@ -147,6 +147,15 @@ def test_payments_that_a_read_could_not_give_whole_are_not_asked_for_again(house
     assert house.sync(read, read_back=True).needs == set()
 
 
+def test_payments_of_an_order_first_seen_when_all_was_given_back_are_asked_for(house: House, shop: Shop) -> None:
+    shop.pay("shopify_payments", fee=31)
+    shop.refund({"L1": 2})
+    assert house.sync(shop.snapshot(payments=False)).needs == {"payments"}
+    assert house.sync(shop.snapshot(), read_back=True).needs == set()
+    assert house.rows("SELECT kind, amount FROM payment ORDER BY kind") == [("payment", 2400), ("refund", 2400)]
+    assert house.sync(shop.snapshot(payments=False)).needs == set()
+
+
 def test_a_line_that_the_shop_no_longer_lists_is_gone(house: House, shop: Shop) -> None:
     shop.add("BOOK-01", 1, 1000, "0.055")
     shop.pay()
