@@ -257,11 +257,12 @@ def holds_nothing(connection: Connection, door: Door) -> bool:
     return not door.live or connection.execute(_HELD, {"connection_id": door.id}).first() is None
 
 
-def _open(connection: Connection, ids: Ids, connection_id: int, merchant_id: int, reason: str, now: int) -> None:
+def _open(connection: Connection, ids: Ids, connection_id: int, merchant_id: int, reason: str, now: int) -> bool:
+    """Returns whether it was closed: another process may have been first."""
     values = {"_id": connection_id, "_now": now, "_reason": reason, "_at": now + PROBE_US}
     name = connection.execute(_OPEN, values).scalar_one_or_none()
-    if name is None:  # another process was first
-        return
+    if name is None:
+        return False
     plan = Plan(merchant_id, connection, ids, now)
     raise_question(
         plan,
@@ -273,6 +274,7 @@ def _open(connection: Connection, ids: Ids, connection_id: int, merchant_id: int
     )
     plan.write(connection, (QUESTION,))
     _log.warning("connection is down", merchant_id=merchant_id, connection_id=connection_id)
+    return True
 
 
 def _after(probe: _Probe, outcome: operations.Outcome, now: int) -> tuple[int, str | None]:

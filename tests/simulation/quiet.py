@@ -17,6 +17,7 @@ _LATER = (
     "SELECT next_attempt_at AS at FROM delivery WHERE state IN ('planned', 'retry') "
     "UNION ALL SELECT lease_until FROM delivery WHERE state = 'sending' "
     "UNION ALL SELECT next_attempt_at FROM inbox WHERE state IN ('retry', 'fetch') "
+    "UNION ALL SELECT probe_at FROM connection WHERE down_since IS NOT NULL "
     "UNION ALL SELECT lane.until FROM lane JOIN inbox ON inbox.lane = lane.lane "
     "WHERE inbox.state = 'ready' AND lane.owner IS NOT NULL) WHERE at > :now"
 )

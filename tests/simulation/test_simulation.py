@@ -10,6 +10,8 @@ from multiprocessing import get_context
 
 import pytest
 
+from hub.outbox import breaker
+
 from .plants import PLANTS
 from .run import Outcome, run
 
@@ -51,6 +53,24 @@ def test_a_planted_bug_is_found(plant: str, sound: dict[int, Outcome]) -> None:
     found = next((seed for seed in tried if run(seed, plant).wrong), None)
     assert found is not None, f"{plant} is not found within {MOST_TRIED} seeds"
     assert not (sound.get(found) or run(found)).wrong, "it finds what is not there"
+
+
+def test_seeds_hold_with_a_breaker_that_opens_at_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few seeds have five failures in a row; with two it opens in some of them."""
+    monkeypatch.setattr(breaker, "FAILURES", 2)
+    monkeypatch.setattr(breaker, "SUBJECTS", 1)
+    opened, ended = [], []
+    real_open, real_close = breaker._open, breaker.close
+    monkeypatch.setattr(breaker, "_open", lambda *args: real_open(*args) and not opened.append(args[2]))
+    monkeypatch.setattr(breaker, "close", lambda *args: real_close(*args) and not ended.append(args[2]))
+    seeds = range(100, 350) if FULL else (100, 103, 109, 112, *range(113, 130))
+    for seed in seeds:
+        outcome = run(seed)
+        assert not outcome.wrong, str(outcome)
+        if not FULL and len(opened) >= 4:
+            break
+    assert len(opened) >= 4
+    assert sorted(opened) == sorted(ended)
 
 
 def test_a_seed_does_the_same_each_time(sound: dict[int, Outcome]) -> None:
