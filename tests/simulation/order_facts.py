@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hub.core.sales.release import order_ref
-
 from .stage import Stage
 
 Facts = dict[str, Any]
@@ -108,7 +106,7 @@ def _books(stage: Stage, order_of: Mapping[str, str]) -> dict[str, Facts]:
 
 def _warehouse(stage: Stage) -> dict[str, Facts]:
     """What it has sent and is to send of each order; an order that was called back is as none."""
-    names = {order_ref(row.id): row.name for row in stage.rows("SELECT id, name FROM sales_order")}
+    names = {row.ref: row.name for row in stage.rows("SELECT ref, name FROM sales_order")}
     found: dict[str, Facts] = defaultdict(dict)
     for each in stage.sandbox("warehouse")["orders"]:
         if each["status"] != "Cancelled":

@@ -280,7 +280,7 @@ def test_flows_that_are_refused(settings: Settings) -> None:
 
 
 def test_alerts_that_reach_nobody(settings: Settings) -> None:
-    assert _said(settings)["alerts"] == [("ok", "4 rules")]
+    assert _said(settings)["alerts"] == [("ok", "5 rules")]
     (settings.home / "alerts.yaml").write_text("alerts:\n  - {alert: late, when: {queue: soon}, to: [webhook]}\n")
     assert "alerts.yaml:2:33" in _the(_said(settings), "alerts", "fault")
 

@@ -28,7 +28,7 @@ steps:
       key: "text(record.id) + ':' + text(record.n)"
       body: "{'n': record.n}"
 """
-OTHERS, KEYS, FEW, MANY = 60, 12, 2, 120
+OTHERS, KEYS, FEW, MANY = 40, 8, 2, 60
 
 
 class _NoTime:
@@ -89,7 +89,7 @@ def test_events_behind_a_read_that_fails_for_ever_cost_nothing(lab: Lab) -> None
         _all_worked_at_once(lab, name)
     bad = [row for row in lab.events() if row.record_id == "bad"]
     assert [row.state for row in bad] == ["fetch"] + ["ready"] * (FEW + MANY)
-    assert ran["many"] < ran["few"] * 1.05, "sixty times as much is held back"
+    assert ran["many"] <= ran["few"] + 10, "of some 150, while thirty times as much is held back"
 
 
 def test_deliveries_behind_one_that_fails_for_ever_cost_nothing(lab: Lab) -> None:
@@ -111,4 +111,4 @@ def test_deliveries_behind_one_that_fails_for_ever_cost_nothing(lab: Lab) -> Non
         _all_worked_at_once(lab, name)
     hub.intake.close()
     assert len([call for call in lab.system.calls if call.path == "/customers" and call.method == "POST"]) == 1
-    assert ran["many"] < ran["few"] * 1.05, "sixty times as much is held back"
+    assert ran["many"] <= ran["few"] + 10, "of some 150, while thirty times as much is held back"
