@@ -7,13 +7,14 @@ demo:
 	@sh .ci/venv core
 	@$(PY) -m hub demo
 
+# files in order: by default those of many tests are run first, and the long ones of few tests end alone
 test:
 	@sh .ci/venv dev
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full:
 	@sh .ci/venv dev
-	@HUB_TEST_FULL=1 $(PY) -m pytest -n 2 --dist loadfile
+	@HUB_TEST_FULL=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos:
 	@sh .ci/venv dev
