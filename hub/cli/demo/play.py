@@ -81,6 +81,7 @@ class Play:
         stage = self.stage
         mail = urlsplit(stage.sandboxes["smtp"])
         began = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        unlimited = {"requests_per_minute": 0}  # the systems of the demo answer as fast as they are asked
         document = {
             "connections": {
                 "shop": {
@@ -92,12 +93,17 @@ class Play:
                 "books": {
                     "connector": "quickbooks",
                     "mode": "live",
-                    "settings": {"base_url": stage.sandboxes["quickbooks"], "client_id": "demo-quickbooks"},
+                    "settings": {
+                        "base_url": stage.sandboxes["quickbooks"],
+                        "client_id": "demo-quickbooks",
+                        **unlimited,
+                        "requests_per_second": 0,
+                    },
                 },
                 "warehouse": {
                     "connector": "shipbob",
                     "mode": "live",
-                    "settings": {"base_url": stage.sandboxes["shipbob"], "channel_id": "100001"},
+                    "settings": {"base_url": stage.sandboxes["shipbob"], "channel_id": "100001", **unlimited},
                 },
                 "mail": {
                     "connector": "smtp",
