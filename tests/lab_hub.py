@@ -38,6 +38,23 @@ NOW = 1_795_507_200_000_000
 SECOND = 1_000_000
 
 
+#: a flow that reads a thing anew where its record asks for it, and sends each record under its id and number
+ASKING = """
+flow: things
+on: {role: shop, record: thing}
+steps:
+  - when:
+      if: record.asks
+      steps:
+        - fetch: {role: shop, record: thing, id: text(record.id), as: now}
+  - deliver:
+      role: books
+      operation: invoice.create
+      key: "text(record.id) + ':' + text(record.n)"
+      body: "{'n': record.n}"
+"""
+
+
 @dataclass
 class Clock:
     """The time, set by hand."""

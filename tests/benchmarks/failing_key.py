@@ -22,23 +22,9 @@ from hub.inbox.receive import Received, insert_events
 from hub.workers.hub import Hub
 from hub.workers.parts import Part
 from tests.benchmarks.engines import NAMES, Engine, engine
-from tests.lab_hub import Lab, System
+from tests.lab_hub import ASKING, Lab, System
 from tests.postgres_server import APP_ROLE
 
-_FLOW = """
-flow: things
-on: {role: shop, record: thing}
-steps:
-  - when:
-      if: record.asks
-      steps:
-        - fetch: {role: shop, record: thing, id: text(record.id), as: now}
-  - deliver:
-      role: books
-      operation: invoice.create
-      key: "text(record.id) + ':' + text(record.n)"
-      body: "{'n': record.n}"
-"""
 _LEFT = sa.text("SELECT count(*) FROM inbox WHERE state <> 'done' AND record_id <> 'bad'")
 _KEYS, _HELD = 200, 500
 
@@ -56,7 +42,7 @@ class Measured:
             migrate.grant(owner, APP_ROLE)
         self._lab = Lab(Database(url), folder / "home", System(), "http://127.0.0.1:9", mode="paused")
         self._lab.clock.now = now_us()
-        self._lab.write(things=_FLOW)
+        self._lab.write(things=ASKING)
         self._hub = Hub(
             Database(url),
             self._lab.vault,

@@ -13,7 +13,7 @@ from unittest import mock
 
 import sqlalchemy as sa
 import tenacity.nap
-from lab_hub import SECOND, Clock, Lab, System
+from lab_hub import ASKING, SECOND, Clock, Lab, System
 
 from hub.connect.http import httpx
 from hub.db.engine import Database
@@ -21,20 +21,6 @@ from hub.inbox.receive import Received, dedup_key, insert_events
 from tests.simulation.instants import Crash
 from tests.simulation.processes import Process
 
-FLOW = """
-flow: things
-on: {role: shop, record: thing}
-steps:
-  - when:
-      if: record.asks
-      steps:
-        - fetch: {role: shop, record: thing, id: text(record.id), as: now}
-  - deliver:
-      role: books
-      operation: invoice.create
-      key: "text(record.id) + ':' + text(record.n)"
-      body: "{'n': record.n}"
-"""
 _LOG = {
     True: (
         "CREATE TABLE worked (id INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL)",
@@ -107,7 +93,7 @@ class Keys:
             for statement in _LOG[database.sqlite]:
                 connection.exec_driver_sql(statement)
         lab = self._lab = Lab(database, home, System(), "http://lab", mode="paused")
-        problems = [each for each in lab.write(things=FLOW) if each.file == "flows/things.yaml"]
+        problems = [each for each in lab.write(things=ASKING) if each.file == "flows/things.yaml"]
         assert problems == [], problems
         self._reads = _Reads(lab.clock, self._chance)
         url = database.engine.url.render_as_string(hide_password=False)

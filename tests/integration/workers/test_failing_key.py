@@ -10,24 +10,10 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 import tenacity.nap
-from lab_hub import Lab
+from lab_hub import ASKING, Lab
 
 from hub.workers.hub import Hub
 
-FLOW = """
-flow: things
-on: {role: shop, record: thing}
-steps:
-  - when:
-      if: record.asks
-      steps:
-        - fetch: {role: shop, record: thing, id: text(record.id), as: now}
-  - deliver:
-      role: books
-      operation: "invoice.create"
-      key: "text(record.id) + ':' + text(record.n)"
-      body: "{'n': record.n}"
-"""
 OTHERS, KEYS, FEW, MANY = 40, 8, 2, 60
 
 
@@ -72,7 +58,7 @@ def _all_worked_at_once(lab: Lab, name: str) -> None:
 
 
 def test_events_behind_a_read_that_fails_for_ever_cost_nothing(lab: Lab) -> None:
-    lab.write(things=FLOW)
+    lab.write(things=ASKING)
     lab.system.fault("GET /thing/bad", times=1_000_000)
     lab.receive({"id": "bad", "n": 0, "asks": True})
     lab.work()
@@ -93,7 +79,7 @@ def test_events_behind_a_read_that_fails_for_ever_cost_nothing(lab: Lab) -> None
 
 
 def test_deliveries_behind_one_that_fails_for_ever_cost_nothing(lab: Lab) -> None:
-    lab.write(things=FLOW)
+    lab.write(things=ASKING)
     lab.system.fault("/customers", times=1_000_000)
     # one that sends in this thread: how often it looks is the same each time
     hub = Hub(lab.database, lab.vault, lab.registry, homes=[lab.home], clock=lab.clock, outbox_threads=0)
