@@ -7,7 +7,8 @@
 | probing | `probe_at` is the end of the lease | an answer, a refusal too: closed; none: open, later each time; the lease ends: open |
 
 Attempts in a row are counted by each process for itself; the open state is the row's, so that every process sees it, also
-after a restart. A probe is a delivery that is due. When none is left that could be one, the breaker closes: it holds nothing.
+after a restart. A probe is a delivery that is due; beside them polls ask, `MOST_US` apart or more, because what waits may fail
+by its own fault. When nothing is left that could be a probe, the breaker closes: it holds nothing.
 """
 
 from __future__ import annotations
@@ -205,14 +206,6 @@ class Breaker:
         for where in verdict.probed:
             self._probes.pop(where, None)
 
-    def take(self, connection: Connection, probes: Sequence[tuple[Door, Any]], until: int) -> list[tuple[Door, Any]]:
-        """Takes the turns of probes, each with the row of its delivery; those that no other process has taken are returned."""
-        return [
-            (door, row)
-            for door, row in probes
-            if connection.execute(_MOVE, {"_id": door.id, "_seen": door.probe_at, "_at": until}).rowcount == 1
-        ]
-
     def mark(
         self, connection: Connection, taken: Sequence[tuple[Door, Any]], sendings: Sequence[Sending], until: int
     ) -> list[Sending]:
@@ -252,17 +245,25 @@ def close(connection: Connection, ids: Ids, connection_id: int, now: int, why: s
     return True
 
 
+def take(connection: Connection, probes: Sequence[tuple[Door, Any]], until: int) -> list[tuple[Door, Any]]:
+    """Takes the turns of probes, each with the row of its delivery; those that no other process has taken are returned."""
+    return [
+        (door, row)
+        for door, row in probes
+        if connection.execute(_MOVE, {"_id": door.id, "_seen": door.probe_at, "_at": until}).rowcount == 1
+    ]
+
+
 def holds_nothing(connection: Connection, door: Door) -> bool:
     """Whether no delivery waits that may be the probe of a connection that is down, now or later."""
     return not door.live or connection.execute(_HELD, {"connection_id": door.id}).first() is None
 
 
-def _open(connection: Connection, ids: Ids, connection_id: int, merchant_id: int, reason: str, now: int) -> bool:
-    """Returns whether it was closed: another process may have been first."""
+def _open(connection: Connection, ids: Ids, connection_id: int, merchant_id: int, reason: str, now: int) -> None:
     values = {"_id": connection_id, "_now": now, "_reason": reason, "_at": now + PROBE_US}
     name = connection.execute(_OPEN, values).scalar_one_or_none()
-    if name is None:
-        return False
+    if name is None:  # another process was first
+        return
     plan = Plan(merchant_id, connection, ids, now)
     raise_question(
         plan,
@@ -274,7 +275,6 @@ def _open(connection: Connection, ids: Ids, connection_id: int, merchant_id: int
     )
     plan.write(connection, (QUESTION,))
     _log.warning("connection is down", merchant_id=merchant_id, connection_id=connection_id)
-    return True
 
 
 def _after(probe: _Probe, outcome: operations.Outcome, now: int) -> tuple[int, str | None]:

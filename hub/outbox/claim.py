@@ -236,6 +236,7 @@ def claim(connection: Connection, rows: Sequence[Any], *, owner: str, now: int, 
             .values(
                 state=DeliveryState.SUPERSEDED,
                 reason="nothing to send: the number is right, or the shop's own was not adopted yet",
+                error_class=None,
                 finished_at=now,
             )
         )

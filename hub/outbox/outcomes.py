@@ -104,7 +104,14 @@ def commit(
             match outcome:
                 case operations.Confirmed() if result.spec is not None and result.spec.read:
                     # a look changes nothing over there: no effect, nothing to log
-                    _set(connection, sending, state=DeliveryState.SUPERSEDED, reason="as expected", finished_at=now)
+                    _set(
+                        connection,
+                        sending,
+                        state=DeliveryState.SUPERSEDED,
+                        reason="as expected",
+                        error_class=None,
+                        finished_at=now,
+                    )
                     _resolve(plan, sending)
                 case operations.Confirmed():
                     confirmed.append(result)
@@ -330,7 +337,7 @@ def _defer(connection: Connection, sending: Sending, outcome: operations.Deferre
     never sent is put together anew then: a stock level is the one of that moment."""
     next_at = now + int(outcome.after_s * 1_000_000)
     values: dict[str, Any] = {"attempts": sending.attempts, "next_attempt_at": next_at, "reason": outcome.reason}
-    if sending.attempts == 0:
+    if sending.attempts == 0 and not sending.maybe_sent:
         values |= {"state": DeliveryState.PLANNED, "frozen_body": None, "frozen_key": None, "first_sent_at": None}
     else:
         values["state"] = DeliveryState.RETRY

@@ -226,7 +226,13 @@ class Outbox:
             except Exception as refused:  # noqa: BLE001 - the others go on
                 metrics.failed("outbox", refused)
                 _log.error("outcome refused", reason=type(refused).__name__, **_ids(result.sending))
-                self._in_flight.pop(result.sending.id, None)
+                self._landed(result.sending)
+
+    def _landed(self, sending: claim.Sending) -> None:
+        """An attempt is over. One that another has taken over meanwhile leaves that in the air."""
+        flight = self._in_flight.get(sending.id)
+        if flight is not None and flight.fence == sending.fence:
+            del self._in_flight[sending.id]
 
     def _due(self, connection: Connection, now: int) -> _Due:
         """What is due, no more than there are threads for: what is marked as being sent is really being sent."""
@@ -275,7 +281,7 @@ class Outbox:
             self._recovered()
         _measure(results, now)
         for result in results:
-            self._in_flight.pop(result.sending.id, None)
+            self._landed(result.sending)
             if isinstance(result.outcome, operations.Deferred):
                 self._pace.short(result.sending.connection_id, now, result.outcome.after_s)
             elif isinstance(result.outcome, operations.Confirmed):
@@ -290,7 +296,7 @@ class Outbox:
 
     def _claim(self, connection: Connection, due: _Due, now: int) -> list[claim.Sending]:
         ids, until = self._database.ids, now + self._lease_us
-        probes = self._breaker.take(connection, due.probes, until)
+        probes = breaker.take(connection, due.probes, until)
         rows = [*(row for _, row in probes), *due.rows]
         if not rows:  # another process probes
             return []

@@ -33,6 +33,7 @@ from hub.inbox.questions import QUESTION
 from hub.inbox.receive import insert_events
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
 from hub.observe import metrics
+from hub.outbox import breaker
 from hub.workers.loop import Loop
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
@@ -73,8 +74,13 @@ class _Record:
     connection_id: int
     record: str
     every: int
-    #: the system is down: it is polled when it answers again, or when somebody asks
+    #: its system is down: it is asked less often, and goes on once it answers
     is_down: bool = False
+
+    @property
+    def pause(self) -> int:
+        """Microseconds between two polls."""
+        return max(self.every, breaker.MOST_US) if self.is_down else self.every
 
     @property
     def place(self) -> Place:
@@ -156,10 +162,10 @@ class Poller:
 
     def _poll_due(self) -> bool:
         did = self.poll_asked()
-        records = {known.place: known for known in self._records() if not known.is_down}
+        records = {known.place: known for known in self._records()}
         now = self._clock()
         with self._database.read() as connection:
-            due = turns.due(connection, {place: known.every for place, known in records.items()}, now)
+            due = turns.due(connection, {place: known.pause for place, known in records.items()}, now)
         for place in due:
             if self._take(records[place]):
                 did = self._poll_logged(records[place]) or did
@@ -200,9 +206,9 @@ class Poller:
                 known.place,
                 owner=self._owner,
                 now=self._clock(),
-                every=known.every,
+                every=known.pause,
                 lease=self._lease_us,
-                first=known.every,  # a connection that is new is polled after one interval: its webhooks come first
+                first=known.pause,  # a connection that is new is polled after one interval: its webhooks come first
                 due=due,
             )
 
@@ -228,8 +234,17 @@ class Poller:
                 exc_info=error,
             )
         else:
+            if known.is_down:
+                self._recovered(known.connection_id)
             return True
         return False
+
+    def _recovered(self, connection_id: int) -> None:
+        """A system that was down has answered."""
+        self._database.ids.ensure(10)
+        with self._database.write() as connection:
+            breaker.close(connection, self._database.ids, connection_id, self._clock())
+        self._found()
 
     def _connections(self) -> list[Any]:
         with self._database.read() as connection:

@@ -2,7 +2,7 @@
 
 A page of events is made ready in one transaction with the place that the replay has come to; the runs and refused
 deliveries that questions are of are answered one by one, each with its place. So it may be stopped at any instruction and
-goes on where it was. The next page waits until the last one is worked, so that a replay never fills the inbox.
+goes on where it was. The next page waits while a hundred of its events are ready, so that a replay never fills the inbox.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection
 
+from hub.db.engine import Unavailable
 from hub.flows.canary import WITHDRAWN
 from hub.inbox import replay as again
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Replay
+from hub.observe import metrics
 from hub.workers.loop import Loop
 from hub.workers.narrowed import INBOX, RUN, Filter
 from hub.workers.parts import Part
@@ -72,7 +74,19 @@ class Replays:
         """One page of each replay that runs. Returns whether one moved."""
         with self._hub.database.read() as connection:
             running = [dict(row) for row in connection.execute(_RUNNING).mappings()]
-        return any([self._page(row) for row in running])
+        moved, failed = False, None
+        for row in running:
+            try:
+                moved = self._page(row) or moved
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised below, once the others had their turn
+                metrics.failed("replay", error)
+                _log.error("replay failed", merchant_id=row["merchant_id"], replay_id=row["id"], exc_info=error)
+                failed = failed or error
+        if failed is not None and not moved:
+            raise failed
+        return moved
 
     def _page(self, row: Mapping[str, Any]) -> bool:
         if row["phase"] == "questions":
@@ -143,13 +157,16 @@ class Replays:
     def _answer(self, row: Mapping[str, Any], question: Mapping[str, Any]) -> bool:
         """Answers one question. Returns whether the replay is at its end by it."""
         from hub.core.errors import CoreError
-        from hub.workers.admin import answers, delivery_answers
+        from hub.workers.admin import answers, delivery_answers, questions
         from hub.workers.admin.core import change
         from hub.workers.admin.errors import AdminError
 
         row_after, reason = dict(row), None
         try:
             with change(self._hub, row["merchant_id"]) as changing:
+                questions.still_open(
+                    self._hub, question["id"], row["merchant_id"]
+                )  # a person may have answered it by now
                 changing.event_seq = question["event_seq"] or 0
                 if question["delivery_id"] is not None:
                     closed = delivery_answers.resend(self._hub, changing, dict(question), {})
@@ -160,6 +177,12 @@ class Replays:
                 changing.then(lambda connection: self._move(connection, row, question["id"], row_after, None))
         except (AdminError, CoreError) as error:
             reason = str(error)
+        except (*Unavailable, _Moved):
+            raise
+        except Exception as error:  # noqa: BLE001 - that one cannot be answered: the others are, and it says so
+            metrics.failed("replay", error)
+            _log.error("question not answered", replay_id=row["id"], question_id=question["id"], exc_info=error)
+            reason = f"the hub failed: {type(error).__name__}, see its log"
         if reason is not None:
             with self._hub.database.write() as connection:
                 self._move(connection, row, question["id"], row_after, reason)

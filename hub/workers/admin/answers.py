@@ -92,7 +92,7 @@ def drop(hub: Hub, changing: Change, question: Row, _values: Values) -> bool:
         lambda connection: connection.execute(
             _INBOX.update()
             .where(_INBOX.c.seq.in_(_parked_by(connection, question)), _INBOX.c.state == "parked")
-            .values(state="done", outcome="dropped by a person")
+            .values(state="done", error_class=None, outcome="dropped by a person")
         )
     )
     return True
@@ -233,9 +233,10 @@ def _is_own_event(hub: Hub, run: Row) -> bool:
 def _came_in(hub: Hub, run: Row) -> int:
     """When the event of a run came in: what it names after that day keeps its name."""
     with hub.database.read() as connection:
-        return int(
-            connection.execute(sa.select(_INBOX.c.received_at).where(_INBOX.c.seq == run["event_seq"])).scalar_one()
-        )
+        came_in = connection.execute(
+            sa.select(_INBOX.c.received_at).where(_INBOX.c.seq == run["event_seq"])
+        ).scalar_one_or_none()
+    return int(run["started_at"] if came_in is None else came_in)  # what the hub found by itself has no event
 
 
 def _order(hub: Hub, changing: Change, question: Row) -> Row | None:

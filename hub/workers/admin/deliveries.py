@@ -32,7 +32,6 @@ _NOTHING_TO_SETTLE: Mapping[str, str] = {
     DeliveryState.SUPERSEDED: "it is not sent any more",
     DeliveryState.OBSERVED: "its connection only observes: it is never sent",
 }
-ANSWERS = ("confirmed", "resend", "drop")
 
 
 def resolve(
@@ -114,7 +113,7 @@ def edit(
         row = _row(hub, delivery_id, merchant_id)  # under the lock that all who edit hold
         _check(row)
         made, now = _checked_body(row, wanted), changing.plan.now
-        fresh = {"frozen_body": None, "frozen_key": None, "first_sent_at": None}
+        fresh = {"frozen_body": None, "first_sent_at": None}
         set_delivery(changing, delivery_id, (DeliveryState.REJECTED,), **ANEW, **fresh, body=made)
 
         def keep(connection: Connection) -> None:

@@ -110,7 +110,7 @@ def answer(
     values = values or {}
     try:
         with change(hub, merchant_id) as changing:
-            row = _open(hub, question_id, merchant_id)
+            row = still_open(hub, question_id, merchant_id)
             known = _answers(row)
             chosen = next((one for one in known if one["answer"] == answer), None)
             if chosen is None:
@@ -140,7 +140,8 @@ def _said(row: Mapping[str, Any]) -> str:
     return f"{by}{at}: {row['answer']}" if row["answer"] else f"{by}{at}"
 
 
-def _open(hub: Hub, question_id: int, merchant_id: int) -> Row:
+def still_open(hub: Hub, question_id: int, merchant_id: int) -> Row:
+    """A question that nobody has answered. Raises: NotThere, AdminError with who answered it, and how."""
     with hub.database.read() as connection:
         row = (
             connection.execute(

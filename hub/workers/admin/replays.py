@@ -42,6 +42,8 @@ def begin(
     if state not in _STATES:
         raise AdminError(f"events that are {state!r} are not worked again: say {' or '.join(_STATES)}")
     wanted = filters.asked(hub, state=state, merchant_id=merchant_id, **narrowed)
+    if state == "done" and wanted.error_class is not None:
+        raise AdminError("what is done has no class of errors: leave it out, or say `parked`")
     criteria = {name: value for name, value in asdict(wanted).items() if name != "merchant_id" and value is not None}
     if criteria.keys() == {"state"}:
         raise AdminError("say what is to be worked again: a class of errors, a connection, a flow or a time")

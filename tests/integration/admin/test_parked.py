@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from lab_hub import Lab, lab
+from lab_hub import QUESTION, Lab, lab
 from lab_orders import ORDER, ORDERS, order
 
 from hub.connect import operations
@@ -15,9 +15,10 @@ from hub.inbox.replay import BULK
 from hub.outbox import claim, outcomes
 from hub.outbox.outcomes import Result
 from hub.outbox.tables import DeliveryEdit, Effect
-from hub.workers.admin import deliveries, edits, events, questions, replays, reports, verify
+from hub.workers.admin import answers, deliveries, edits, events, questions, replays, reports, verify
 from hub.workers.admin.errors import AdminError
 from hub.workers.narrowed import INBOX, RUN
+from hub.workers.replays import Replays
 
 __all__ = ["lab"]
 EFFECT = Effect.__table__  # type: ignore[attr-defined]
@@ -154,7 +155,7 @@ def test_only_what_is_parked_is_settled(lab: Lab, state: str) -> None:
     delivery = lab.plan("message.send", "M1", {"to": "a"})
     assert delivery is not None
     lab.set(outcomes.DELIVERY, delivery, state=state)
-    for answer in deliveries.ANSWERS:
+    for answer in ("confirmed", "resend", "drop"):
         with pytest.raises(AdminError, match=f"delivery {delivery} is {state}: it"):
             deliveries.resolve(lab.hub, delivery, answer, external_id="x")
     assert lab.states() == {"M1": state}
@@ -493,6 +494,60 @@ def test_parked_runs_and_refused_deliveries_are_worked_again_in_bulk(lab: Lab) -
     assert len(lab.system.invoices) == 3
     assert lab.questions() == []
     assert verify.verify(lab.hub) == {"ok": True, "faults": []}
+
+
+def three_parked_runs(lab: Lab) -> None:
+    load(lab, orders=ORDERS, lab__order=ORDER, tell=TELL)
+    lab.trigger("items", {"sku": "MUG", "title": "Mug", "quantity": 9})
+    for number in (1, 2, 3):
+        lab.receive(order(number), topic="orders/changed", kind="order")
+    lab.work()
+    load(lab, tell=TELL.replace('"false"', '"true"'))
+
+
+def test_what_a_person_answered_meanwhile_is_left_to_him(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    three_parked_runs(lab)
+    first, second, _ = sorted(question.id for question in lab.questions())
+    real, asked = Replays._answer, []
+
+    def slow(self: Replays, row: Any, question: Any) -> bool:
+        asked.append(question["id"])
+        if question["id"] == first:
+            questions.answer(lab.hub, second, "replay", by="somebody")
+        return real(self, row, question)
+
+    monkeypatch.setattr(Replays, "_answer", slow)
+    begun = replays.begin(lab.hub, error_class="validation", flow="tell")
+    lab.work()
+    made = replays.one(lab.hub, int(begun["id"]))
+    assert (len(asked), made["taken"], made["skipped"], made["state"]) == (3, 2, 1, "done")
+    assert f"question {second} is answered already by somebody" in made["skipped_reason"]
+    assert [row.answered_by for row in lab.rows(QUESTION, id=second)] == ["somebody"]
+    assert len(lab.deliveries(operation="invoice.create")) == 3
+
+
+def test_one_that_fails_keeps_no_other_from_being_replayed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    three_parked_runs(lab)
+    real, failed = answers.run_again, []
+
+    def broken(hub: Any, changing: Any, question: Any, **more: Any) -> bool:
+        if not failed:
+            failed.append(question["id"])
+            raise ZeroDivisionError
+        return bool(real(hub, changing, question, **more))
+
+    monkeypatch.setattr(answers, "run_again", broken)
+    begun = replays.begin(lab.hub, error_class="validation", flow="tell")
+    lab.work()
+    made = replays.one(lab.hub, int(begun["id"]))
+    assert (made["taken"], made["skipped"], made["state"]) == (2, 1, "done")
+    assert "ZeroDivisionError" in made["skipped_reason"]
+    assert [question.id for question in lab.questions()] == failed
+
+
+def test_what_is_done_is_not_replayed_by_a_class_of_errors(things: Lab) -> None:
+    with pytest.raises(AdminError, match="no class of errors"):
+        replays.begin(things.hub, state="done", error_class="validation")
 
 
 def test_a_question_that_parks_several_events_stays_open_for_those_left(things: Lab) -> None:

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from lab_hub import Lab, System
+from lab_hub import SECOND, Lab, System
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub.connect import operations
@@ -14,6 +14,7 @@ from hub.connect.declared_limits import WindowLimit
 from hub.connect.tables import Binding, Connection
 from hub.outbox import claim, outcomes
 from hub.outbox.plan import DELIVERY, REFERENCE, DeliveryConflict
+from hub.outbox.worker import _Flight
 
 BINDING = Binding.__table__  # type: ignore[attr-defined]
 CONNECTION = Connection.__table__  # type: ignore[attr-defined]
@@ -476,3 +477,35 @@ def test_a_delivery_without_quota_says_what_it_waits_for(lab: Lab) -> None:
     assert (waiting.state, waiting.attempts, waiting.frozen_body) == ("planned", 0, None)
     assert "quota" in waiting.reason
     assert waiting.next_attempt_at > lab.clock()
+
+
+def test_what_may_have_been_sent_keeps_the_day_it_was_while_it_waits_for_quota(lab: Lab) -> None:
+    """Out of a backup, or sent again by a person, it counts no attempts, and the vendor forgets its key all the same."""
+    manifest = lab.registry.get("lab").manifest
+    limit = WindowLimit(model="window", requests=1, per=60)
+    lab.hub.links.open(lab.lab).gate.declare(manifest.model_copy(update={"limits": [limit]}), {})
+    lab.plan("invoice.create", "F1", {"n": 1})
+    maybe = lab.plan("invoice.create", "F2", {"n": 2})
+    assert maybe is not None
+    before = lab.clock() - 60 * SECOND
+    lab.set(DELIVERY, maybe, maybe_sent=True, first_sent_at=before)
+    lab.send()
+    [waiting] = [row for row in lab.deliveries() if row.key == "F2"]
+    assert (waiting.state, waiting.attempts, waiting.first_sent_at) == ("retry", 0, before)
+
+
+def test_an_answer_of_an_attempt_that_was_taken_over_leaves_the_next_one_in_the_air(lab: Lab) -> None:
+    delivery = lab.plan("message.send", "M1", {"n": 1})
+    assert delivery is not None
+    with lab.database.read() as connection:
+        rows = claim.due(connection, lab.lab, lab.clock(), 10)
+    with lab.database.write() as connection:
+        [first] = claim.claim(connection, rows, owner="us", now=lab.clock()).sendings
+    outbox = lab.hub.outbox
+    newer = _Flight(lab.lab, first.fence + 1, lab.clock() + 30 * SECOND)
+    outbox._in_flight[delivery] = newer
+    spec = lab.registry.get("lab").manifest.operations["message.send"]
+    outbox._results.put(outcomes.Result(first, operations.Retry(None, "cut", sent=True), spec))
+    outbox.step()
+    assert outbox._in_flight.get(delivery) is newer
+    outbox._in_flight.clear()

@@ -82,22 +82,37 @@ def test_what_a_flow_asks_of_it_waits_without_an_attempt(down: Lab) -> None:
     assert down.questions() == []
 
 
-def test_it_is_not_polled_until_it_answers_unless_a_person_asks(down: Lab) -> None:
+def test_it_is_polled_less_often_and_a_poll_that_is_answered_lets_all_go_on(down: Lab) -> None:
+    """What waits may fail by its own fault: then no probe is ever answered."""
     poller = down.hub.poller
+    down.system.fault("GET /changes", times=1_000)
+    poller.soon(down.lab)
+    for _ in range(100):
+        down.clock.forward(10)
+        poller._poll_due()
+    attempts = [row.attempts for row in down.deliveries()]
+    assert 1 <= len(_reads(down)) / 3 <= 4, "every 300 s, three times at once"
+    assert _row(down).down_since is not None
+
+    down.system.faults[:] = [each for each in down.system.faults if each["path"] != "GET /changes"]
+    down.clock.forward(300)
     poller._poll_due()
-    with down.database.write() as connection:
-        connection.execute(CONNECTION.update().values(probe_at=down.clock() + 10**12))
-    down.clock.forward(1_000)
+    assert _row(down).down_since is None
+    assert [row.attempts for row in down.deliveries()] == attempts
+    assert [each.kind for each in down.questions()] == []
+
+
+def test_what_was_asked_for_while_it_was_down_is_not_forgotten(down: Lab) -> None:
+    poller = down.hub.poller
     poller.soon(down.lab)
     poller._poll_due()
     assert _reads(down) == []
     assert poll(down.hub, "lab")["connection"] == "lab"
-    assert "/changes" in _reads(down)
+    assert "/changes" in _reads(down), "a person who asks is answered"
 
-    down.set(CONNECTION, down.lab, probe_at=down.clock())
     down.system.calls.clear()
     _recovers(down)
-    assert "/changes" in _reads(down), "what was asked for is not forgotten"
+    assert "/changes" in _reads(down)
 
 
 def test_people_see_since_when_why_and_what_comes_next(down: Lab) -> None:
