@@ -19,7 +19,8 @@ def run(link: Link, name: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The `data` of `documents/<name>.graphql`. Raises: Throttled with the seconds until the bucket holds enough,
     Ambiguous when a mutation may have been done, Refused."""
     body = {"query": _document(link.connector, name), "variables": variables, "operationName": name}
-    answer = link.client.request("POST", f"/admin/api/{link.settings['version']}/graphql.json", json=body, asks=name)
+    path = f"/admin/api/{link.settings['version']}/graphql.json"
+    answer = link.client.request("POST", path, json=body, asks=name, reads=_reads(link.connector, name))
     judge(answer, link.connector.manifest.errors)
     data = answer.data
     if not isinstance(data, dict):
@@ -66,6 +67,12 @@ def _until_restored(data: dict[str, Any]) -> float:
     status = cost.get("throttleStatus") or {}
     missing = (cost.get("requestedQueryCost") or 0) - (status.get("currentlyAvailable") or 0)
     return max(0.1, float(missing) / float(status.get("restoreRate") or 50))
+
+
+@lru_cache(maxsize=64)
+def _reads(connector: Connector, name: str) -> bool:
+    """Whether a document asks only."""
+    return "mutation" not in _document(connector, name)
 
 
 @lru_cache(maxsize=64)

@@ -43,7 +43,7 @@ def set_up(settings: Settings) -> None:
 
 
 def set_up_command(settings: Settings) -> None:
-    """Logs of a command, which says itself what it did: on stderr, what goes wrong, and all that was asked for."""
+    """Logs of a command, which says itself what it did: on stderr, what goes wrong; with `debug`, all. `info` counts as `warning`."""
     try:
         number = _number(settings.log_level)
     except ValueError as error:

@@ -89,9 +89,10 @@ class Client:
         json: Any = _NOTHING,
         content: bytes | None = None,
         asks: str = "",
+        reads: bool = False,
     ) -> Answer:
         """One request to the system, with its credentials. `content` is JSON text that is sent as it stands; `asks`: the
-        name that its cost is known by, where the system counts points."""
+        name that its cost is known by, where the system counts points; `reads`: it changes nothing, whatever its method."""
         sent = {
             "accept": "application/json",
             **self._common_headers(),
@@ -103,14 +104,18 @@ class Client:
             sent.setdefault("content-type", "application/json")
         url = self.url(path)
         used, credentials = self._credentials()
-        answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content, asks=asks)
+        answer = self.send(
+            method, url, query=query, headers={**sent, **credentials}, content=content, asks=asks, reads=reads
+        )
         if answer.status != 401:
             return answer
         if not isinstance(self._link.connector.manifest.auth, OAuth2):
             raise ReconnectNeeded(f"{self._link.name}: the system refuses the credentials (401)")
         self._link.renew(used)
         used, credentials = self._credentials()
-        answer = self.send(method, url, query=query, headers={**sent, **credentials}, content=content, asks=asks)
+        answer = self.send(
+            method, url, query=query, headers={**sent, **credentials}, content=content, asks=asks, reads=reads
+        )
         if answer.status == 401:
             raise self._link.refused(used)
         return answer
@@ -126,6 +131,7 @@ class Client:
         form: Mapping[str, str] | None = None,
         timeout: Any = None,
         asks: str = "",
+        reads: bool = False,
         limited: bool = True,
     ) -> Answer:
         """One request as it stands, with no credentials of ours, when the system's quota holds it (`limited` false: at once).
@@ -133,7 +139,7 @@ class Client:
         extra: dict[str, Any] = {"data": dict(form)} if form is not None else {"content": content}
         if timeout is not None:
             extra["timeout"] = timeout
-        writes = method not in ("GET", "HEAD")
+        writes = not reads and method not in ("GET", "HEAD")
         permit: Permit | Free = self._link.gate.enter(asks, writes=writes) if limited else FREE
         holds = _HOLDS.get()
         if holds is not None and not holds():  # asked last: it may have been waited for quota

@@ -429,6 +429,13 @@ def _check(manifest: Manifest, document: Document) -> list[Problem]:
             wrong(("limits", number, "setting"), f"{limit.setting!r} is not a setting of type int")
         if limit.scope == "app" and not isinstance(auth, OAuth2):
             wrong(("limits", number, "scope"), "only OAuth tells which connections are of one app", "scope: connection")
+        if limit.scope == "app" and limit.setting:
+            hint = "scope: connection, or no setting"
+            wrong(
+                ("limits", number, "setting"),
+                "a quota of the app is one for all its connections: none has its own",
+                hint,
+            )
         if isinstance(limit, CostLimit) and (dear := [name for name, cost in limit.costs.items() if cost > limit.most]):
             wrong(("limits", number, "costs", dear[0]), f"it costs more than `most`, which is {limit.most}")
     return problems

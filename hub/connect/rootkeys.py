@@ -200,6 +200,8 @@ class KeyRing:
     def _write(self, roots: Sequence[RootKey]) -> None:
         """Puts a new file in the place of the old one: whole or not at all, for the same owner, on the disk."""
         assert self._file is not None
+        for left in self._file.parent.glob(f".{self._file.name}.*"):  # of one that was killed: it holds keys
+            left.unlink(missing_ok=True)
         made = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}")
         before = self._file.stat()
         try:

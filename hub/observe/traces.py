@@ -60,7 +60,7 @@ def start(service: str, hub: str, exporter: SpanExporter | None = None) -> None:
 
 
 def stop() -> None:
-    """Sends what is left, and ends."""
+    """Sends what is left, and ends. A process that serves need not call it: what is left is sent when it exits."""
     global _tracer, _provider
     if _provider is not None:
         _provider.shutdown()

@@ -332,7 +332,7 @@ class Outbox:
             with (
                 traces.span("send", **_ids(sending)),
                 held(lambda: self._holds(sending)),
-                turn("delivery", f"delivery:{sending.id}"),
+                turn("delivery"),
             ):
                 outcome = operations.execute(
                     link,

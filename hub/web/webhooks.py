@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -63,7 +63,7 @@ class Webhooks:
         with traces.span("webhook"):
             try:
                 answer = await self._receive(request)
-            except DBAPIError as error:
+            except (DBAPIError, TimeoutError) as error:
                 # not even the connection could be looked up
                 answer = _not_stored(error)
             traces.note(status=answer.status_code)
@@ -124,6 +124,8 @@ class Webhooks:
         return found
 
     def _look_up(self, name: str) -> _Known | None:
+        if "\0" in name:
+            return None
         by_id = name.isascii() and name.isdigit() and len(name) < 19
         with self._hub.database.read() as connection:
             row = connection.execute(

@@ -280,7 +280,7 @@ class Poller:
         for _ in range(_MAX_PAGES):
             with self._database.read() as connection:
                 cursor = connection.execute(_CURSOR_OF, place).scalar_one_or_none()
-            with turn("poll", f"poll:{record}"):
+            with turn("poll"):
                 page = reads.poll(link, record, cursor)
             self._database.ids.ensure(10)
             with self._database.write() as connection:

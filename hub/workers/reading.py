@@ -50,7 +50,7 @@ def read(links: Links, event: Event, down: Mapping[int, float] = _NONE) -> Read:
     ids = {"merchant_id": event.merchant_id, "connection_id": event.connection_id, "record": event.record}
     with (
         traces.span("read", event.seq, **ids),
-        turn("backfill" if event.kind == "backfill" else "read", f"event:{event.seq}"),
+        turn("backfill" if event.kind == "backfill" else "read"),
     ):
         return _read(links, event, down)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import pytest
 
+from hub.core.plan import Plan
 from hub.outbox import breaker
 
 from .plants import PLANTS
@@ -60,9 +62,16 @@ def test_seeds_hold_with_a_breaker_that_opens_at_little(monkeypatch: pytest.Monk
     monkeypatch.setattr(breaker, "FAILURES", 2)
     monkeypatch.setattr(breaker, "SUBJECTS", 1)
     opened, ended = [], []
-    real_open, real_close = breaker._open, breaker.close
-    monkeypatch.setattr(breaker, "_open", lambda *args: real_open(*args) and not opened.append(args[2]))
-    monkeypatch.setattr(breaker, "close", lambda *args: real_close(*args) and not ended.append(args[2]))
+    real_ask, real_close = breaker.raise_question, breaker.close
+
+    def ask(plan: Plan, **said: Any) -> None:
+        opened.append(said["subject"])
+        real_ask(plan, **said)
+
+    monkeypatch.setattr(breaker, "raise_question", ask)
+    monkeypatch.setattr(
+        breaker, "close", lambda *args: real_close(*args) and not ended.append(breaker.subject_of(args[2]))
+    )
     seeds = range(100, 350) if FULL else (100, 103, 109, 112, *range(113, 130))
     for seed in seeds:
         outcome = run(seed)

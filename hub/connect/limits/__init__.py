@@ -1,6 +1,6 @@
 """Rate limits of the connected systems, kept beforehand: a request goes out only when the system's quota holds it."""
 
-from hub.connect.limits.gate import FREE, Free, Gate, Limits, Permit
-from hub.connect.limits.turns import Kind, Turn, turn
+from hub.connect.limits.gate import FREE, Free, Limits, Permit
+from hub.connect.limits.turns import turn
 
-__all__ = ["FREE", "Free", "Gate", "Kind", "Limits", "Permit", "Turn", "turn"]
+__all__ = ["FREE", "Free", "Limits", "Permit", "turn"]

@@ -20,6 +20,7 @@ from hub.connect.limits import reports
 from hub.connect.limits.memory import Asked, Memory, Settled, TalliesAway
 from hub.connect.limits.rule import Rule, rules_of
 from hub.connect.limits.turns import WEIGHTS, Turn, current
+from hub.observe import metrics
 
 if TYPE_CHECKING:
     from hub.connect.client import Answer
@@ -38,17 +39,6 @@ _GATHER_S = 0.005
 
 def monotonic_us() -> float:
     return time.monotonic_ns() / 1_000
-
-
-@dataclass
-class Figures:
-    """What limits did to a connection in this process: requests that waited and for how long, that were put off, and that
-    the system refused all the same."""
-
-    waits: int = 0
-    waited_s: float = 0.0
-    deferred: int = 0
-    refused: int = 0
 
 
 class Limits:
@@ -92,10 +82,6 @@ class Limits:
         """The gate of a connection: one a process."""
         with self._lock:
             return self._gates.setdefault(connection_id, Gate(self, connection_id))
-
-    def figures(self) -> dict[int, Figures]:
-        """What limits did, by connection."""
-        return {connection_id: gate.figures for connection_id, gate in list(self._gates.items())}
 
     @property
     def away(self) -> bool:
@@ -149,11 +135,14 @@ class Limits:
             if not self._stopping:
                 time.sleep(_GATHER_S)
             for gate in list(self._gates.values()):
+                if self._shared is None or self._away:
+                    break  # told with the next request, once Redis is back
                 settled = gate.settled()
                 try:
-                    if settled and self._shared is not None and not self._away:
+                    if settled:
                         self._shared.settle(gate.connection_id, settled)
-                except TalliesAway as error:  # what was on its way ends by its lease
+                except TalliesAway as error:
+                    gate.give_back(settled)
                     self._lost(error)
             if self._stopping:
                 return
@@ -197,7 +186,6 @@ class Gate:
 
     def __init__(self, limits: Limits, connection_id: int) -> None:
         self.connection_id = connection_id
-        self.figures = Figures()
         #: outages of Redis that it was told of
         self.outages = 0
         self._limits = limits
@@ -222,12 +210,10 @@ class Gate:
         rules = self._rules
         number = f"{self._limits.owner}:{next(self._limits.numbers)}"
         costs = [self._cost(rule, asks) for rule in rules]
-        asked = Asked(self.connection_id, number, turn.key, WEIGHTS[turn.kind], rules, costs)
+        asked = Asked(self.connection_id, number, turn.kind, WEIGHTS[turn.kind], rules, costs)
         with self._head(turn):
             shared = self._wait(asked, turn)
-        turn.begun = True
-        turn.wrote = turn.wrote or writes
-        return Permit(self, asked, asks, shared)
+        return Permit(self, asked, asks, writes, shared)
 
     def _wait(self, asked: Asked, turn: Turn) -> bool:
         """Waits for as long as the turn has patience. Returns whether Redis gave the permit."""
@@ -239,21 +225,23 @@ class Gate:
                 break
             wait = wait_us / 1_000_000
             if waited + wait > patience or self._limits.sleep is None:
-                self.figures.deferred += 1
+                self._waited(wait)
                 raise NoQuota(f"the quota of connection {self.connection_id} is used up for now", wait)
             self._limits.sleep(wait)
             waited += wait
         if waited:
-            self.figures.waits += 1
-            self.figures.waited_s += waited
+            self._waited(waited)
         return shared
+
+    def _waited(self, seconds: float) -> None:
+        metrics.limited(self._manifest.connector if self._manifest else "", seconds, asked=False)
 
     def _head(self, turn: Turn) -> AbstractContextManager[Any]:
         """The place at the head of a kind. Raises: NoQuota when those before take too long."""
-        lock = self._heads.setdefault(turn.key, threading.Lock())
+        lock = self._heads.setdefault(turn.kind, threading.Lock())
         patience = turn.waits_s if self._limits.sleep is not None else 0.0
         if not lock.acquire(timeout=max(patience, 0.5)):
-            self.figures.deferred += 1
+            self._waited(max(patience, 0.5))
             raise NoQuota(f"others wait for the quota of connection {self.connection_id}", max(patience, 0.5))
         return _Held(lock)
 
@@ -273,6 +261,10 @@ class Gate:
 
     def over(self, permit: Permit, answer: Answer | None, *, sent: bool) -> None:
         """What became of a request: answered, lost on its way, or never sent."""
+        if sent:
+            turn = current()
+            turn.begun = True
+            turn.wrote = turn.wrote or permit.writes
         asked = permit.asked
         rules = asked.rules
         actual: list[float | None] = [None if sent else 0.0 for _ in rules]
@@ -288,7 +280,6 @@ class Gate:
                     self._limits.costs[(self._manifest.connector, permit.asks)] = said.requested
             if answer.status >= 429 and self._limits.enforced:
                 pause = reports.pause_s(answer, self._manifest.errors)
-                self.figures.refused += answer.status == 429
         if not permit.shared:
             rules = self._parts[2] if self._parts[1] is asked.rules and self._parts[0] else rules
             if rules is not asked.rules:
@@ -346,6 +337,8 @@ class Permit:
     gate: Gate
     asked: Asked
     asks: str
+    #: it may change something there
+    writes: bool
     shared: bool
 
     def answered(self, answer: Answer) -> None:

@@ -42,7 +42,10 @@ class Shared:
             "costs": list(asked.costs),
             "used": used,
         }
-        wait, processes = self._run(asked.connection_id, asked.rules, settled, told, now)
+        keys = [rule.key for rule in asked.rules]
+        same = [each for each in settled if [rule.key for rule in each.rules] == keys]
+        self.settle(asked.connection_id, [each for each in settled if each not in same], now=now)
+        wait, processes = self._run(asked.connection_id, asked.rules, same, told, now)
         return float(wait), int(processes)
 
     def settle(self, connection_id: int, settled: Sequence[Settled], *, now: float | None = None) -> None:

@@ -19,20 +19,14 @@ ENDING_S = 30.0
 
 @dataclass
 class Turn:
-    """One delivery, read or poll at work. `subject` names it; `flow`: who takes turns with others of its kind."""
+    """One delivery, read or poll at work."""
 
     kind: Kind
-    subject: str = ""
-    flow: str = ""
     patience_s: float = PATIENCE_S
     #: a request of it went out
     begun: bool = False
     #: one went out that may have changed something
     wrote: bool = False
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.flow}" if self.flow else self.kind
 
     @property
     def waits_s(self) -> float:
@@ -48,9 +42,9 @@ def current() -> Turn:
 
 
 @contextmanager
-def turn(kind: Kind, subject: str = "", *, flow: str = "", patience_s: float = PATIENCE_S) -> Iterator[Turn]:
+def turn(kind: Kind) -> Iterator[Turn]:
     """What is sent inside is of this turn."""
-    made = Turn(kind, subject, flow, patience_s)
+    made = Turn(kind)
     token = _CURRENT.set(made)
     try:
         yield made

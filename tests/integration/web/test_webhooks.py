@@ -174,3 +174,7 @@ def _settled(stored):
             return event
         time.sleep(0.05)
     raise AssertionError("the event was not worked")
+
+
+def test_a_name_that_no_database_holds_is_nobody(anyone):
+    assert anyone.post("/webhooks/%00", content=b"{}").status_code == 404
