@@ -15,12 +15,17 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection
 
+from hub.core.errors import CoreError
 from hub.db.engine import Unavailable
 from hub.flows.canary import WITHDRAWN
 from hub.inbox import replay as again
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Replay
 from hub.observe import metrics
+from hub.workers.admin import answers, delivery_answers, questions
+from hub.workers.admin.core import change
+from hub.workers.admin.errors import AdminError
+from hub.workers.admin.events import not_runnable, worked_by
 from hub.workers.loop import Loop
 from hub.workers.narrowed import INBOX, RUN, Filter
 from hub.workers.parts import Part
@@ -127,8 +132,6 @@ class Replays:
 
     def _versions(self, merchant_id: int, seqs: Sequence[int]) -> tuple[dict[int, dict[str, str]], dict[int, str]]:
         """The versions that events were worked with last, and why some of them do not run any more."""
-        from hub.workers.admin.events import not_runnable, worked_by  # they need the hub, which needs this
-
         versions = worked_by(self._hub, seqs, merchant_id)
         active = self._hub.active(merchant_id)
         reasons = {seq: not_runnable(active, each) for seq, each in versions.items()}
@@ -156,11 +159,6 @@ class Replays:
 
     def _answer(self, row: Mapping[str, Any], question: Mapping[str, Any]) -> bool:
         """Answers one question. Returns whether the replay is at its end by it."""
-        from hub.core.errors import CoreError
-        from hub.workers.admin import answers, delivery_answers, questions
-        from hub.workers.admin.core import change
-        from hub.workers.admin.errors import AdminError
-
         row_after, reason = dict(row), None
         try:
             with change(self._hub, row["merchant_id"]) as changing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -32,7 +32,9 @@ from hub.workers.admin import core, delivery_answers
 from hub.workers.admin.core import Change
 from hub.workers.admin.errors import AdminError
 from hub.workers.admin.events import reopen
-from hub.workers.hub import Hub
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _RUN = Run.__table__  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
@@ -26,8 +26,10 @@ from hub.outbox import breaker, restored
 from hub.workers.admin.connections_file import apply
 from hub.workers.admin.core import change
 from hub.workers.admin.errors import AdminError, NotThere
-from hub.workers.hub import Hub
 from hub.workers.parts import Part
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 __all__ = ["adopt_stock", "apply", "check", "connected", "link", "listed", "set_mode", "set_secrets", "setup"]
 

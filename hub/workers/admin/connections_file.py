@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -24,7 +24,9 @@ from hub.db.types import instant_us
 from hub.mapping import Document, Problem, SourceError, load_document
 from hub.outbox import restored
 from hub.workers.admin.errors import AdminError
-from hub.workers.hub import Hub
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 _ROLE = RoleBinding.__table__  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -17,7 +17,9 @@ from hub.outbox.plan import DELIVERY
 from hub.outbox.tables import DeliveryState
 from hub.workers.admin.core import Change
 from hub.workers.admin.errors import AdminError
-from hub.workers.hub import Hub
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 _PARKED = (DeliveryState.REJECTED, DeliveryState.UNCERTAIN)
 _UNSENT = (DeliveryState.PLANNED, DeliveryState.WAITING, DeliveryState.RETRY)

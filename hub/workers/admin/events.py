@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -19,8 +19,10 @@ from hub.inbox.replay import NotAgain
 from hub.workers.admin import connections
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.tables_in import read_rows
-from hub.workers.hub import Hub
 from hub.workers.parts import Part
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 _RUN = Run.__table__  # type: ignore[attr-defined]
 MAX_RECORDS = 10_000

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hub.core.time import given_instant
 from hub.inbox.error_class import ErrorClass
 from hub.workers.admin import connections
 from hub.workers.admin.errors import AdminError
-from hub.workers.hub import Hub
 from hub.workers.narrowed import Filter
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 
 def asked(

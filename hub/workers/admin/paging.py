@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from hub.connect.tables import Connection as ConnectionTable
 from hub.db.types import instant_text
-from hub.workers.hub import Hub
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 _CONNECTION = ConnectionTable.__table__  # type: ignore[attr-defined]
 MAX_LIMIT = 500

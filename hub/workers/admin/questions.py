@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -17,10 +17,12 @@ from hub.workers.admin import answers, delivery_answers, filters
 from hub.workers.admin.core import Change, change
 from hub.workers.admin.errors import AdminError, NotThere
 from hub.workers.admin.paging import page
-from hub.workers.hub import Hub
+
+if TYPE_CHECKING:
+    from hub.workers.hub import Hub
 
 #: answer -> what it does; `(kind, answer)` first, then `answer` alone. False: the question stays open
-Handler = Callable[[Hub, Change, Row, Mapping[str, Any]], bool]
+Handler = Callable[["Hub", Change, Row, Mapping[str, Any]], bool]
 HANDLERS: dict[tuple[str, str] | str, Handler] = {
     "replay": answers.replay,
     "retry": answers.retry,
