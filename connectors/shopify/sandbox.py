@@ -322,30 +322,33 @@ def _clock(sandbox: Sandbox, request: Request, body: Any) -> Any:
     return {"now": sandbox.clock.move(body.get("now"), body.get("advance")).isoformat()}
 
 
+_WORKS: dict[str, tuple[list[str], Callable[[Sandbox, Request, Any], Any]]] = {
+    "products": (["POST"], _products),
+    "orders": (["POST"], _orders),
+    "orders/{order}/{action}": (["POST"], _order_action),
+    "inventory": (["POST"], _inventory),
+    "subscriptions": (["POST"], lambda s, r, b: s.subscribe(b["uri"], b["topics"])),
+    "chaos": (["POST", "DELETE"], _chaos),
+    "faults": (["POST", "DELETE"], _faults),
+    "clock": (["POST"], _clock),
+    "expire": (["POST"], lambda s, r, b: s.oauth.expire(bool(b.get("refresh_tokens")))),
+    "empty_bucket": (["POST"], lambda s, r, b: s.bucket.empty()),
+    "uninstall": (["POST"], lambda s, r, b: s.uninstall()),
+    "drain": (["POST"], lambda s, r, b: s.webhooks.drain(float(b.get("timeout", 30)))),
+    "state": (["GET"], lambda s, r, b: s.state()),
+    "requests": (["GET"], lambda s, r, b: list(s.requests)),
+}
+#: the same for every shop: what they work on is at `app.state.sandbox`
+_ROUTES = [
+    Route("/admin/oauth/authorize", _authorize, methods=["GET", "POST"]),
+    Route("/admin/oauth/access_token", _token, methods=["POST"]),
+    Route("/admin/api/{version}/graphql.json", _graphql, methods=["POST"]),
+    *(Route(f"/_sandbox/{path}", _control(work), methods=methods) for path, (methods, work) in _WORKS.items()),
+]
+
+
 def create(**settings: Any) -> Starlette:
     """The ASGI application of one shop; its parts are at `app.state.sandbox`. Settings: DEFAULTS."""
-    routes = [
-        Route("/admin/oauth/authorize", _authorize, methods=["GET", "POST"]),
-        Route("/admin/oauth/access_token", _token, methods=["POST"]),
-        Route("/admin/api/{version}/graphql.json", _graphql, methods=["POST"]),
-    ]
-    works: dict[str, tuple[list[str], Callable[[Sandbox, Request, Any], Any]]] = {
-        "products": (["POST"], _products),
-        "orders": (["POST"], _orders),
-        "orders/{order}/{action}": (["POST"], _order_action),
-        "inventory": (["POST"], _inventory),
-        "subscriptions": (["POST"], lambda s, r, b: s.subscribe(b["uri"], b["topics"])),
-        "chaos": (["POST", "DELETE"], _chaos),
-        "faults": (["POST", "DELETE"], _faults),
-        "clock": (["POST"], _clock),
-        "expire": (["POST"], lambda s, r, b: s.oauth.expire(bool(b.get("refresh_tokens")))),
-        "empty_bucket": (["POST"], lambda s, r, b: s.bucket.empty()),
-        "uninstall": (["POST"], lambda s, r, b: s.uninstall()),
-        "drain": (["POST"], lambda s, r, b: s.webhooks.drain(float(b.get("timeout", 30)))),
-        "state": (["GET"], lambda s, r, b: s.state()),
-        "requests": (["GET"], lambda s, r, b: list(s.requests)),
-    }
-    routes += [Route(f"/_sandbox/{path}", _control(work), methods=methods) for path, (methods, work) in works.items()]
-    app = App(routes=routes)
+    app = App(routes=_ROUTES)
     app.state.sandbox = Sandbox(**settings)
     return app

@@ -101,6 +101,8 @@ class Outbox:
         #: called when a system answers again that was down
         self._recovered = recovered
         self._breaker = Breaker()
+        #: sent by who asks for it: then all outcomes are there when it goes on, and are committed before more is looked for
+        self._at_once = not threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="outbox") if threads else Inline()
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         #: what is being sent by us, or whose outcome is not committed yet, by delivery
@@ -180,10 +182,11 @@ class Outbox:
     def step(self) -> int:
         """Commits the outcomes at hand and claims what is due, in one transaction. Returns how many deliveries moved: what
         an outcome has let go is due at the next step."""
-        now = self._clock()
+        now, due = self._clock(), _NOTHING
         self._renew(now)
-        with self._database.read() as connection:
-            due = self._due(connection, now)
+        if not self._at_once or self._results.empty():
+            with self._database.read() as connection:
+                due = self._due(connection, now)
         results = self._drain()  # from here on they are kept whatever fails
         if not due and not results:
             return 0

@@ -29,7 +29,7 @@ _BENCHES = 24
 #: tests that one worker process takes at once
 _PORTION = 12
 #: objects that a process makes before it looks for those that are held by nothing but each other
-_GARBAGE = 50_000
+_GARBAGE = 200_000
 #: below so many tests a second process costs more than it saves
 _WORTH = 24
 

@@ -116,6 +116,10 @@ def empty() -> Saved:
     return Saved(image, ())
 
 
+#: bytes of a page: most tables and indexes stay all but empty, and each takes one at least
+_PAGE = 1_024
+
+
 @lru_cache(maxsize=1)
 def _migrated() -> bytes:
     """A database with its schema and nothing in it, made once a process."""
@@ -124,6 +128,8 @@ def _migrated() -> bytes:
         migrate.upgrade(f"sqlite:///{file}")
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("PRAGMA journal_mode=DELETE")  # else it could not be opened in memory
+            connection.execute(f"PRAGMA page_size={_PAGE}")
+            connection.execute("VACUUM")
         return file.read_bytes()
 
 
