@@ -75,10 +75,13 @@ def raise_question(
     return int(row["id"])
 
 
-def resolve_question(plan: Plan, *, kind: str, subject: str, answer: str | None = None) -> bool:
-    """Closes an open question because what it asked for has happened. Returns whether there was one."""
+def resolve_question(
+    plan: Plan, *, kind: str, subject: str, answer: str | None = None, about: Mapping[str, Any] | None = None
+) -> bool:
+    """Closes an open question because what it asked for has happened. Returns whether there was one; with `about`, one that
+    has these details."""
     known = plan.get(OPEN_QUESTIONS, (subject, kind))
-    if known is None:
+    if known is None or (about and not about.items() <= json.loads(known["details"]).items()):
         return False
     plan.update(QUESTION, known, state="resolved", answer=answer, closed_at=plan.now)
     plan.put(OPEN_QUESTIONS, (subject, kind), None)

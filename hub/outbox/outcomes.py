@@ -116,6 +116,7 @@ def commit(
                 case operations.Confirmed():
                     confirmed.append(result)
                     _resolve(plan, sending)
+                    _agree(plan, sending, outcome)
                 case operations.Retry():
                     _retry(connection, plan, sending, outcome, now)
                 case operations.Deferred():
@@ -178,6 +179,18 @@ def _tell_late(plan: Plan, sending: Sending, outcome: operations.Confirmed, row:
         details={"operation": sending.operation, "key": sending.key, "external_id": outcome.external_id},
         delivery_id=sending.id,
     )
+
+
+def _agree(plan: Plan, sending: Sending, outcome: operations.Confirmed) -> None:
+    """An attempt that was given up and answered late made the very record that this one found: it is there once."""
+    if sending.fence > 1:
+        resolve_question(
+            plan,
+            kind="delivery.late",
+            subject=f"delivery:{sending.id}",
+            answer="it is there once",
+            about={"external_id": outcome.external_id},
+        )
 
 
 def _resolve(plan: Plan, sending: Sending) -> None:

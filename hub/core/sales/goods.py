@@ -10,7 +10,7 @@ from hub.core.sales.snapshot import content_of, fulfilment_lines
 from hub.core.sales.sources import ALIASES, FULFILMENTS, REFUNDS, alias_keys, rows_of
 from hub.core.sales.tables import ORDER_LINE
 from hub.core.stock.channels import imported
-from hub.core.stock.items import item_by_id, item_by_sku, location
+from hub.core.stock.items import item_by_id, item_by_sku, level, location, tell_level
 from hub.core.stock.moves import StockShort, move
 from hub.core.stock.reservations import OPEN, of_order, reserve, resize, ship, void
 
@@ -197,7 +197,8 @@ def _take_back(work: Work, row: Row, place: int, units: int) -> None:
 
 
 def _channel_levels(work: Work) -> None:
-    """The shop lowered its own number by what this order took; a restock gave it back, a shipment did not."""
+    """The shop lowered its own number by what this order took; a restock gave it back, a shipment did not. That the number
+    moved is told even if nothing here does: the shop may take back units that have left our warehouse."""
     if not any(state.row["item_id"] is not None for state in work.lines):
         return
     contents = [content_of(row) for row in rows_of(work.plan, REFUNDS, work.order["id"])]
@@ -220,6 +221,9 @@ def _channel_levels(work: Work) -> None:
             imported(work.plan, work.order["connection_id"], row["item_id"], row["channel_taken"] - taken)
             work.plan.update(ORDER_LINE, row, channel_taken=taken)
             work.changed = True
+            if work.policy.reserve_at is not None and is_tracked(work.plan, row):
+                place = location(work.plan, work.policy.reserve_at)["id"]
+                tell_level(work.plan, level(work.plan, row["item_id"], place))
 
 
 def waiting_lines(work: Work) -> list[tuple[Row, int]]:

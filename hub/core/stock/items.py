@@ -129,6 +129,11 @@ def level(plan: Plan, item_id: int, location_id: int) -> Row:
 def change_level(plan: Plan, row: Row, **deltas: int) -> None:
     """Adds to a level and tells the news of a warehouse's. The caller has checked that it fits."""
     plan.increment(STOCK_LEVEL, row, guard=_GUARD if row["guarded"] else (), **deltas)
+    tell_level(plan, row)
+
+
+def tell_level(plan: Plan, row: Row) -> None:
+    """Tells the news of a warehouse's level, so that the channels are shown what can be sold."""
     place = location(plan, row["location_id"])
     if place["kind"] != "warehouse":
         return

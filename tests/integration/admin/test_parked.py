@@ -281,6 +281,20 @@ def test_a_late_refusal_is_not_taken_for_that_of_the_attempt_that_runs_now(lab: 
     assert [question.kind for question in lab.questions()] == ["delivery.late"], "it may be there twice"
 
 
+def test_a_late_answer_with_what_the_next_attempt_finds_is_a_question_only_until_then(lab: Lab) -> None:
+    delivery, result = late(lab)
+    deliveries.resolve(lab.hub, delivery, "resend")
+    with lab.database.read() as connection:
+        rows = claim.due(connection, lab.lab, lab.clock(), 10)
+    with lab.database.write() as connection:
+        [now] = claim.claim(connection, rows, owner="quick", now=lab.clock()).sendings
+    say(lab, result)
+    assert [question.kind for question in lab.questions()] == ["delivery.late"]
+    say(lab, Result(now, operations.Confirmed("m1"), result.spec))
+    assert lab.states() == {"M1": "confirmed"}
+    assert lab.questions() == [], "both made or found m1: it is there once"
+
+
 # -- edits ------------------------------------------------------------------------------------------------------
 
 

@@ -272,6 +272,19 @@ def test_a_refund_without_restock_brings_nothing_back(house: House) -> None:
     assert house.channel()["MUG-01"] == 8
 
 
+def test_what_the_shop_takes_back_though_it_has_left_our_warehouse_is_told_to_the_channels(house: House) -> None:
+    house.stock(MUG_01=10)
+    shop = paid()
+    house.sync(shop.snapshot())
+    ship(house, ("MUG-01", 2))
+    house.events.clear()
+    shop.refund({"L1": 1}, restock="cancel")  # the shop has not heard of the shipment yet
+    house.sync(shop.snapshot())
+    assert house.levels()["MUG-01"] == (8, 0, 0)
+    assert house.channel()["MUG-01"] == 9
+    assert [told["available"] for told in house.told("stock.changed")] == [8], "the shop shows 9 and has to be told"
+
+
 # -- shipments of the warehouse -----------------------------------------------------------------------------------------
 
 
