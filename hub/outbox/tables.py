@@ -35,6 +35,7 @@ class Delivery(SQLModel, table=True):
         Index(
             "delivery_open",
             "connection_id",
+            "operation",
             "created_at",
             "id",
             sqlite_where=text("state IN ('planned', 'retry', 'sending', 'waiting')"),

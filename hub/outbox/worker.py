@@ -109,6 +109,8 @@ class Outbox:
         self._in_flight: dict[int, _Flight] = {}
         #: what connections have quota for
         self._pace = Pace(per_connection)
+        #: the operation of a connection that had the last turn
+        self._turns: dict[int, str] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -247,12 +249,14 @@ class Outbox:
                 if free > 0 and door.lets_probe(now):
                     self._look_for_probe(connection, door, now, found)
             elif free > 0:
-                per_connection.append(claim.due(connection, door.id, now, free))
+                after = self._turns.get(door.id, "")
+                per_connection.append(claim.due(connection, door.id, now, free, after=after))
         free = max(0, self._threads - len(self._in_flight))
         del found.probes[free:]
         # connections take turns, so that a long queue of one does not take all threads
         rows = [row for turn in zip_longest(*per_connection) for row in turn if row is not None]
         found.rows = rows[: free - len(found.probes)]
+        self._turns.update((row.connection_id, row.operation) for row in found.rows)
         return found
 
     def _look_for_probe(self, connection: Connection, door: Door, now: int, found: _Due) -> None:

@@ -101,5 +101,5 @@ def test_outcomes_are_kept_while_the_database_is_away(lab: Lab, monkeypatch: pyt
     assert len(lab.system.messages) == 1
 
 
-def _away(*_: object) -> list[int]:
+def _away(*_: object, **_named: object) -> list[int]:
     raise OperationalError("SELECT", {}, Exception("the database is away"))

@@ -337,6 +337,31 @@ def test_two_workers_never_send_the_same_delivery(lab: Lab) -> None:
     assert len(taken) == len(set(taken)) == 12
 
 
+def test_operations_take_turns_so_that_a_flood_of_one_keeps_no_other_waiting(lab: Lab) -> None:
+    for number in range(30):
+        lab.plan("message.send", f"M{number}", {"n": number})
+    lab.clock.forward(1)
+    lab.plan("invoice.create", "F1", {"n": 1})
+    lab.plan("invoice.create", "F2", {"n": 2})
+    with lab.database.read() as connection:
+        keys = [row.key for row in claim.due(connection, lab.lab, lab.clock(), 5)]
+        one = [row.key for row in claim.due(connection, lab.lab, lab.clock(), 1, after="invoice.create")]
+        next_one = [row.key for row in claim.due(connection, lab.lab, lab.clock(), 1, after="message.send")]
+    assert keys == ["F1", "M0", "F2", "M1", "M2"]
+    assert (one, next_one) == (["M0"], ["F1"])
+
+
+def test_with_one_place_to_send_operations_go_round(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab.hub.outbox, "_threads", 1)
+    for number in range(3):
+        lab.plan("message.send", f"M{number}", {"n": number})
+    lab.clock.forward(1)
+    for number in range(3):
+        lab.plan("invoice.create", f"F{number}", {"n": number})
+    lab.send()
+    assert [call.path for call in lab.system.calls if call.method == "POST"] == ["/invoices", "/messages"] * 3
+
+
 def test_what_a_person_dropped_meanwhile_is_not_sent(lab: Lab) -> None:
     dropped = lab.plan("message.send", "M1", {"n": 1})
     with lab.database.read() as connection:

@@ -113,7 +113,7 @@ CREATE TABLE delivery (
 )
 """,
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
-    "CREATE INDEX delivery_open ON delivery (connection_id, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open ON delivery (connection_id, operation, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     "CREATE INDEX delivery_parked ON delivery (merchant_id, id) WHERE state IN ('rejected', 'uncertain')",
     """
@@ -1190,7 +1190,7 @@ CREATE TABLE delivery (
 )
 """,
     "CREATE INDEX delivery_event ON delivery (merchant_id, event_seq)",
-    "CREATE INDEX delivery_open ON delivery (connection_id, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
+    "CREATE INDEX delivery_open ON delivery (connection_id, operation, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     "CREATE INDEX delivery_open_key ON delivery (connection_id, ordering_key, created_at, id) WHERE state IN ('planned', 'retry', 'sending', 'waiting')",
     "CREATE INDEX delivery_parked ON delivery (merchant_id, id) WHERE state IN ('rejected', 'uncertain')",
     """
