@@ -91,7 +91,8 @@ def bring_goods_to_level(work: Work) -> set[tuple[int, int]]:
     """Makes reservations, moves and the shop's expected number what they should be. Answers the places (item id, location
     id) where units became free, for those who wait."""
     freed: set[tuple[int, int]] = set()
-    _channel_levels(work)
+    news = len(work.plan.events)
+    moved = _channel_levels(work)
     if work.policy.reserve_at is None:
         return freed
     place = location(work.plan, work.policy.reserve_at)["id"]
@@ -113,6 +114,7 @@ def bring_goods_to_level(work: Work) -> set[tuple[int, int]]:
         wanted = 0 if work.order["cancelled_at"] is not None else to_hold(row)
         if _hold(work, row, reservation, place, wanted):
             freed.add((row["item_id"], place))
+    _tell_channels(work, place, moved, news)
     _ask_short(work)
     return freed
 
@@ -196,17 +198,18 @@ def _take_back(work: Work, row: Row, place: int, units: int) -> None:
     work.changed = True
 
 
-def _channel_levels(work: Work) -> None:
-    """The shop lowered its own number by what this order took; a restock gave it back, a shipment did not. That the number
-    moved is told even if nothing here does: the shop may take back units that have left our warehouse."""
+def _channel_levels(work: Work) -> set[int]:
+    """The shop lowered its own number by what this order took; a restock gave it back, a shipment did not.
+    Answers the items whose number has moved."""
+    moved: set[int] = set()
     if not any(state.row["item_id"] is not None for state in work.lines):
-        return
+        return moved
     contents = [content_of(row) for row in rows_of(work.plan, REFUNDS, work.order["id"])]
     needs = set(work.needs)
     removed = removed_units(work, contents)
     work.needs = needs
     if removed is None:
-        return
+        return moved
     restocked: dict[str, int] = {}
     for content in contents:
         for line_id, quantity, _, _, restock in content.lines:
@@ -221,9 +224,17 @@ def _channel_levels(work: Work) -> None:
             imported(work.plan, work.order["connection_id"], row["item_id"], row["channel_taken"] - taken)
             work.plan.update(ORDER_LINE, row, channel_taken=taken)
             work.changed = True
-            if work.policy.reserve_at is not None and is_tracked(work.plan, row):
-                place = location(work.plan, work.policy.reserve_at)["id"]
-                tell_level(work.plan, level(work.plan, row["item_id"], place))
+            moved.add(row["item_id"])
+    return moved
+
+
+def _tell_channels(work: Work, place: int, moved: set[int], news: int) -> None:
+    """Tells of the items whose number at the shop has moved while nothing here did, so that it is shown ours again: the shop
+    takes back units that have left our warehouse."""
+    told = {event.subject for event in work.plan.events[news:] if event.name == "stock.changed"}
+    for item_id in sorted(moved):
+        if f"item:{item_id}" not in told and item_by_id(work.plan, item_id)["tracked"]:
+            tell_level(work.plan, level(work.plan, item_id, place))
 
 
 def waiting_lines(work: Work) -> list[tuple[Row, int]]:
