@@ -22,7 +22,7 @@ from hub.inbox import claim as inbox
 from hub.inbox.error_class import ErrorClass, class_of
 from hub.inbox.questions import QUESTION, raise_question, resolve_question
 from hub.inbox.reconnect import CONNECTION, ask_to_reconnect
-from hub.outbox import bodies, effects, stock_levels
+from hub.outbox import bodies, drifts, effects, stock_levels
 from hub.outbox.announce import Listeners, announce
 from hub.outbox.claim import Sending
 from hub.outbox.plan import DELIVERY, UNCERTAIN_ANSWERS, release_waiting
@@ -62,8 +62,6 @@ _log = structlog.get_logger("hub.outbox")
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900, 3600)
 #: after this many attempts a person is told, while the hub goes on trying
 TELL_AFTER = 6
-#: stale answers after which the shop's number is a question; those with orders still on their way in do not count
-MAX_STALE = 3
 _STALE_WAIT_US = 1_000_000
 #: what is computed anew was never sent, whatever became of the number before it: a shop that shows it by chance did not get it
 _COMPUTED_ANEW = {"frozen_body": None, "frozen_key": None, "maybe_sent": False, "first_sent_at": None}
@@ -113,9 +111,11 @@ def commit(
                         finished_at=now,
                     )
                     _resolve(plan, sending)
+                    drifts.agreed(plan, sending)
                 case operations.Confirmed():
                     confirmed.append(result)
                     _resolve(plan, sending)
+                    drifts.agreed(plan, sending)
                     _agree(plan, sending, outcome)
                 case operations.Retry():
                     _retry(connection, plan, sending, outcome, now)
@@ -370,6 +370,7 @@ def close(connection: Connection, ids: Ids, rows: Sequence[Any], now: int) -> No
     for row in rows:
         plan = Plan(row.merchant_id, connection, ids, now)
         _resolve(plan, row)
+        drifts.agreed(plan, row)
         plan.write(connection, (QUESTION,))
 
 
@@ -445,7 +446,7 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
         return
     explained = _explained(connection, sending, outcome.found) or _pending_orders(connection, sending, now)
     counted = sending.stale + (0 if explained else 1)
-    if counted < MAX_STALE:
+    if counted < drifts.MAX_STALE:
         _set(
             connection,
             sending,

@@ -26,7 +26,7 @@ from hub.db.types import now_us
 from hub.observe import metrics, traces
 from hub.observe.personal import all_without_people, without_people
 from hub.observe.steps import step
-from hub.outbox import breaker, claim, outcomes
+from hub.outbox import breaker, claim, drifts, outcomes
 from hub.outbox.announce import Listeners
 from hub.outbox.breaker import Breaker, Door
 from hub.outbox.outcomes import Result
@@ -368,9 +368,11 @@ class Outbox:
         return ours and flight is not None and self._clock() < flight.until - self._lease_us // 10
 
     def sweep(self) -> None:
-        """What a lost wake-up or a crash left behind: references bound meanwhile, leases that ran out."""
+        """What a lost wake-up or a crash left behind: references bound meanwhile, leases that ran out. Numbers in question that
+        may be explained by now are looked at."""
         with self._database.write() as connection:
             release_waiting(connection, everything=True)
+            drifts.look_again(connection)
         self._recover(None)
         self._wake.set()
 

@@ -35,9 +35,10 @@ _ALWAYS = {
     "an event was worked twice": (
         'SELECT event_seq FROM run WHERE "trigger" IS NULL GROUP BY event_seq, flow HAVING count(*) > 1'
     ),
+    # one that was claimed and put off may wait again beside what was planned meanwhile
     "two state deliveries of a key wait": (
         "SELECT key FROM delivery WHERE is_state AND state IN ('planned', 'retry') AND frozen_body IS NULL "
-        "AND attempts = 0 GROUP BY connection_id, operation, key HAVING count(*) > 1"
+        "AND fence = 0 GROUP BY connection_id, operation, key HAVING count(*) > 1"
     ),
     "a fact is there twice": (
         "SELECT key FROM delivery WHERE NOT is_state GROUP BY connection_id, operation, key HAVING count(*) > 1"

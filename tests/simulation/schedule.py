@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from hub.connect.signatures import SignatureError
 from hub.workers.sandboxed import SandboxRefused
 
 from .instants import Crash
@@ -169,7 +170,12 @@ class Schedule:
         answered: list[bytes] = []
 
         def receive() -> str:
-            answered.append(process.receive(self.stage.connections[message.role], wire.headers(message), message.body))
+            try:
+                answered.append(
+                    process.receive(self.stage.connections[message.role], wire.headers(message), message.body)
+                )
+            except SignatureError:  # it stood still for longer than a signature is good for: the sender signs anew
+                return f"{message} refused"
             return str(message)
 
         said = self._do(process, receive)

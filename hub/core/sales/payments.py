@@ -156,7 +156,8 @@ def missing_payments(work: Work) -> bool:
 
 def announce_payments(work: Work) -> None:
     """Tells of payments that have not been told, once the order has an invoice that they pay: the oldest payment pays the
-    oldest invoice first. A refund is told with the first invoice."""
+    oldest invoice first. A refund is told with the first invoice, and so is money for which no invoice is left: what was
+    paid again after some was given back."""
     plan, order = work.plan, work.order
     waiting = [row for row in rows_of(plan, PAYMENTS, order["id"]) if not row["announced"]]
     if not waiting:
@@ -166,8 +167,10 @@ def announce_payments(work: Work) -> None:
         return
     paid = _allocated(rows_of(plan, PAYMENTS, order["id"]), invoices)
     party = contact_of(order).party if order["contact"] else None
+    unallocated = [(invoices[0], 0)]
+    over = unallocated if order["invoiced"] and order["outstanding"] <= 0 else []
     for row in waiting:
-        parts = paid.get(row["id"], []) if row["kind"] == "payment" else [(invoices[0], 0)]
+        parts = paid.get(row["id"], over) if row["kind"] == "payment" else unallocated
         if not parts:
             continue  # what it pays is not invoiced yet
         plan.emit(

@@ -14,7 +14,8 @@ from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows.batch import WRITE_ORDER
-from hub.outbox.outcomes import MAX_STALE, TELL_AFTER
+from hub.outbox.drifts import MAX_STALE
+from hub.outbox.outcomes import TELL_AFTER
 from hub.outbox.plan import DELIVERY
 from hub.workers.admin import questions
 
@@ -278,6 +279,48 @@ def test_a_number_that_nothing_explains_is_adopted_as_an_inventory_move(lab: Lab
     lab.send()
     assert lab.system.stock["ref-1"] == 13, "three are gone of sixteen"
     assert shelf.sent()[-1] == (7, 13)
+
+
+def _imported(lab: Lab, expected: int) -> None:
+    with lab.database.write() as connection:
+        connection.execute(CHANNEL_LEVEL.update().values(expected=expected))
+    lab.hub.outbox.sweep()
+    lab.clock.forward(2)
+    lab.send()
+
+
+def test_orders_that_come_in_later_and_explain_the_number_close_the_question(lab: Lab, shelf: Shelf) -> None:
+    _drift(lab, shelf)
+    _imported(lab, 7)
+    assert lab.questions() == []
+    assert shelf.sent()[-1] == (7, 16)
+
+
+def test_orders_that_do_not_explain_it_bring_the_question_up_to_date_and_nothing_is_pushed(
+    lab: Lab, shelf: Shelf
+) -> None:
+    question = _drift(lab, shelf)
+    _imported(lab, 9)
+    [still] = lab.questions()
+    assert (still.id, json.loads(still.details)["expected"]) == (question.id, 9)
+    looked = len(lab.system.calls)
+    for _ in range(3):
+        _imported(lab, 9)
+    assert len(lab.system.calls) == looked, "nothing new, nothing to look at"
+    assert lab.states() == {shelf.key: "waiting"}
+    assert lab.system.stock["ref-1"] == 7
+
+
+def test_a_check_that_was_in_question_is_over_when_the_orders_explain_it(lab: Lab, shelf: Shelf) -> None:
+    lab.system.stock["ref-1"] = 7
+    lab.plan("stock.check", shelf.key, state=True)
+    for _ in range(MAX_STALE):
+        lab.send()
+        lab.clock.forward(2)
+    assert [question.kind for question in lab.questions()] == ["stock.drift"]
+    _imported(lab, 7)
+    assert lab.questions() == []
+    assert lab.states() == {shelf.key: "superseded"}
 
 
 @pytest.mark.parametrize("answer", ["push", "adopt"])

@@ -361,6 +361,26 @@ def test_a_second_payment_pays_the_second_invoice_whichever_process_issued_it(ho
     ]  # fmt: skip
 
 
+def test_money_that_is_paid_again_after_some_was_given_back_is_told_though_no_invoice_is_left_for_it(
+    house: House,
+) -> None:
+    shop = Shop()
+    shop.add("MUG-01", 1, 1000)
+    shop.pay()
+    shop.give_money_back(200)
+    shop.tick()
+    shop.pay()
+    assert (shop.outstanding, shop.paid) == (0, 1200)
+    house.sync(shop.snapshot())
+    assert house.documents() == [("invoice", "F2026-000001", 1200)]
+    assert [
+        (told["payment"]["amount"].amount, [part["amount"].amount for part in told["allocations"]])
+        for told in house.told("payment.received")
+    ] == [(1200, [1200]), (200, [])]
+    house.sync(shop.snapshot())
+    assert len(house.told("payment.received")) == 2
+
+
 def test_units_taken_off_after_the_invoice_are_credited_and_the_discount_with_them(house: House) -> None:
     shop = Shop()
     shop.add("MUG-01", 4, 1200, discount=960)  # 38.40 for four: an edit must not keep the old discount
