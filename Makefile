@@ -7,14 +7,15 @@ demo:
 	@sh .ci/venv core
 	@$(PY) -m hub demo
 
-# files in order: by default those of many tests are run first, and the long ones of few tests end alone
+# three on two CPUs, because many tests wait for processes; files in order: by default those of many tests are run first, and
+# the long ones of few tests end alone
 test:
 	@sh .ci/venv dev
-	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-full:
 	@sh .ci/venv dev
-	@HUB_TEST_FULL=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@HUB_TEST_FULL=1 $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 chaos:
 	@sh .ci/venv dev

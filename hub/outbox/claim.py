@@ -343,12 +343,13 @@ def _wait_for(connection: Connection, row: Any, missing: Sequence[bodies.Referen
 
 def _state_body(connection: Connection, row: Any) -> bytes | None:
     """What a state delivery sends now; None when there is nothing to send. A check looks at what the shop shows, and is
-    made also when the number is right by our reckoning."""
+    made also when the number is right by our reckoning; so is what was in question (`drifts`)."""
     item_id = int(row.key.removeprefix("item:"))
     level = stock_levels.level(connection, row.merchant_id, row.connection_id, item_id)
     if level is None:
         return None
-    if row.operation.endswith(".check"):
+    in_question = row.stale >= stock_levels.MAX_STALE - 1
+    if row.operation.endswith(".check") or (level.right and in_question):
         return bodies.encode(level.check())
     return None if level.right else bodies.encode(level.body())
 

@@ -111,11 +111,14 @@ def commit(
                         finished_at=now,
                     )
                     _resolve(plan, sending)
-                    drifts.agreed(plan, sending)
+                    drifts.agreed(connection, plan, sending)
                 case operations.Confirmed():
                     confirmed.append(result)
+                    row.update(
+                        state=DeliveryState.CONFIRMED, external_id=outcome.external_id
+                    )  # a late answer may follow
                     _resolve(plan, sending)
-                    drifts.agreed(plan, sending)
+                    drifts.agreed(connection, plan, sending)
                     _agree(plan, sending, outcome)
                 case operations.Retry():
                     _retry(connection, plan, sending, outcome, now)
@@ -183,7 +186,7 @@ def _tell_late(plan: Plan, sending: Sending, outcome: operations.Confirmed, row:
 
 def _agree(plan: Plan, sending: Sending, outcome: operations.Confirmed) -> None:
     """An attempt that was given up and answered late made the very record that this one found: it is there once."""
-    if sending.fence > 1:
+    if sending.fence > 1 and outcome.external_id is not None:
         resolve_question(
             plan,
             kind="delivery.late",
@@ -370,7 +373,6 @@ def close(connection: Connection, ids: Ids, rows: Sequence[Any], now: int) -> No
     for row in rows:
         plan = Plan(row.merchant_id, connection, ids, now)
         _resolve(plan, row)
-        drifts.agreed(plan, row)
         plan.write(connection, (QUESTION,))
 
 
@@ -446,7 +448,7 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
         return
     explained = _explained(connection, sending, outcome.found) or _pending_orders(connection, sending, now)
     counted = sending.stale + (0 if explained else 1)
-    if counted < drifts.MAX_STALE:
+    if counted < stock_levels.MAX_STALE:
         _set(
             connection,
             sending,
@@ -468,7 +470,7 @@ def _stale(connection: Connection, plan: Plan, sending: Sending, outcome: operat
     raise_question(
         plan,
         kind="stock.drift",
-        subject=sending.key,
+        subject=drifts.subject(sending),
         reason=f"the shop shows {outcome.found} where {sent['from']} was expected, and its orders do not explain it",
         details={
             "expected": sent["from"],

@@ -54,6 +54,10 @@ def _load_by_ref(connection: Connection, merchant_id: int, keys: Sequence[tuple[
 CHANNEL_LEVEL_BY_REF = Source("channel_level_by_ref", _load_by_ref)
 
 
+#: stale answers after which the shop's number is a question; those with orders still on their way in do not count
+MAX_STALE = 3
+
+
 @dataclass(frozen=True)
 class Level:
     """What to send for one item to one channel. `quantity` is never negative; `available` may be (oversold)."""

@@ -111,6 +111,8 @@ class Outbox:
         self._pace = Pace(per_connection)
         #: the operation of a connection that had the last turn
         self._turns: dict[int, str] = {}
+        #: the connection that had the last turn
+        self._served = 0
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -241,7 +243,7 @@ class Outbox:
 
     def _due(self, connection: Connection, now: int) -> _Due:
         """What is due, no more than there are threads for: what is marked as being sent is really being sent."""
-        found, per_connection = _Due(), []
+        found, per_connection = _Due(), {}
         busy = Counter(flight.connection_id for flight in self._in_flight.values())
         for door in self._breaker.doors(connection):
             free = self._pace.width(door.id, now) - busy[door.id]
@@ -250,13 +252,17 @@ class Outbox:
                     self._look_for_probe(connection, door, now, found)
             elif free > 0:
                 after = self._turns.get(door.id, "")
-                per_connection.append(claim.due(connection, door.id, now, free, after=after))
+                per_connection[door.id] = claim.due(connection, door.id, now, free, after=after)
         free = max(0, self._threads - len(self._in_flight))
         del found.probes[free:]
-        # connections take turns, so that a long queue of one does not take all threads
-        rows = [row for turn in zip_longest(*per_connection) for row in turn if row is not None]
+        # connections take turns, so that a long queue of one does not take all threads: the one after the last goes first
+        order = sorted(per_connection, key=lambda each: (each <= self._served, each))
+        turns = zip_longest(*(per_connection[each] for each in order))
+        rows = [row for turn in turns for row in turn if row is not None]
         found.rows = rows[: free - len(found.probes)]
         self._turns.update((row.connection_id, row.operation) for row in found.rows)
+        if found.rows:
+            self._served = found.rows[-1].connection_id
         return found
 
     def _look_for_probe(self, connection: Connection, door: Door, now: int, found: _Due) -> None:

@@ -130,7 +130,11 @@ class Agreement:
                 self._say(f"order {row.key} is {row.state} and at the warehouse {references[row.key]} times")
 
     def _stock(self) -> None:
-        drifting = {row.subject for row in self.questions if row.kind == "stock.drift"} if not self._tidy else set()
+        drifting = (
+            {row.subject.rpartition(":")[0] for row in self.questions if row.kind == "stock.drift"}
+            if not self._tidy
+            else set()
+        )
         shown = {each["sku"]: each["available"] for each in self.shop["inventory"]}
         for item_id, sku, available, _on_hand in self._stage.rows(_AVAILABLE):
             if shown[sku] not in (available, max(0, available)) and f"item:{item_id}" not in drifting:

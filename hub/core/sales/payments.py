@@ -168,8 +168,9 @@ def announce_payments(work: Work) -> None:
     paid = _allocated(rows_of(plan, PAYMENTS, order["id"]), invoices)
     party = contact_of(order).party if order["contact"] else None
     unallocated = [(invoices[0], 0)]
-    over = unallocated if order["invoiced"] and order["outstanding"] <= 0 else []
+    all_invoiced = order["invoiced"] and order["outstanding"] <= 0
     for row in waiting:
+        over = unallocated if all_invoiced and row["amount"] else []
         parts = paid.get(row["id"], over) if row["kind"] == "payment" else unallocated
         if not parts:
             continue  # what it pays is not invoiced yet

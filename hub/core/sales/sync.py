@@ -261,6 +261,7 @@ def _documents(work: Work) -> None:
     except UnmappedTax as error:
         work.plan.rollback(mark)
         work.needs, work.asked, work.changed = needs, asked, changed
+        work.set(invoiced=False)
         work.ask(error.kind, f"order {work.order['name']}: {error}", error.details, *error.answers)
 
 

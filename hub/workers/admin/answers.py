@@ -28,6 +28,7 @@ from hub.flows.stored import stored_record
 from hub.flows.tables import Run
 from hub.inbox.questions import QUESTION
 from hub.inbox.tables import Inbox
+from hub.outbox import drifts
 from hub.workers.admin import core, delivery_answers
 from hub.workers.admin.core import Change
 from hub.workers.admin.errors import AdminError
@@ -287,7 +288,8 @@ def push_drift(_hub: Hub, changing: Change, question: Row, _values: Values) -> b
     plan.increment(CHANNEL_LEVEL, level, expected=int(details["found"]) - int(details["expected"]))
     # told as a change, because what a check found has no push that waits
     change_level(plan, stock_level(plan, level["item_id"], add_location(plan, _WAREHOUSE, "warehouse")["id"]))
-    return delivery_answers.go_on(changing, question["delivery_id"])
+    changing.then(lambda connection: drifts.wake(connection, level["connection_id"], f"item:{level['item_id']}"))
+    return True
 
 
 # -- unknown SKUs -----------------------------------------------------------------------------------------------

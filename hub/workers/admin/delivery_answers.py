@@ -48,12 +48,6 @@ def drop(changing: Change, delivery_id: int) -> bool:
     return True
 
 
-def go_on(changing: Change, delivery_id: int) -> bool:
-    """What it waited for is decided."""
-    set_delivery(changing, delivery_id, _UNSENT, state=DeliveryState.PLANNED, next_attempt_at=0, reason=None)
-    return True
-
-
 def resend(hub: Hub, changing: Change, question: Row, _values: Mapping[str, Any]) -> bool:
     """A person says that it is to be sent. What may have arrived before follows the ladder of its operation: the key that
     the vendor remembers, a look-up or a compared value keep it from being done twice. Where nothing does, the person has

@@ -295,6 +295,17 @@ def test_a_late_answer_with_what_the_next_attempt_finds_is_a_question_only_until
     assert lab.questions() == [], "both made or found m1: it is there once"
 
 
+def test_a_late_answer_in_one_group_with_the_same_one_is_no_question(lab: Lab) -> None:
+    delivery, result = late(lab)
+    deliveries.resolve(lab.hub, delivery, "resend")
+    with lab.database.read() as connection:
+        rows = claim.due(connection, lab.lab, lab.clock(), 10)
+    with lab.database.write() as connection:
+        [now] = claim.claim(connection, rows, owner="quick", now=lab.clock()).sendings
+    say(lab, Result(now, operations.Confirmed("m1"), result.spec), result)
+    assert lab.questions() == []
+
+
 # -- edits ------------------------------------------------------------------------------------------------------
 
 

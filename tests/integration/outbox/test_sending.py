@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hub.connect import operations
 from hub.connect.declared_limits import WindowLimit
 from hub.connect.tables import Binding, Connection
 from hub.outbox import claim, outcomes
+from hub.outbox.breaker import Door
 from hub.outbox.plan import DELIVERY, REFERENCE, DeliveryConflict
 from hub.outbox.worker import _Flight
 
@@ -349,6 +351,18 @@ def test_operations_take_turns_so_that_a_flood_of_one_keeps_no_other_waiting(lab
         next_one = [row.key for row in claim.due(connection, lab.lab, lab.clock(), 1, after="message.send")]
     assert keys == ["F1", "M0", "F2", "M1", "M2"]
     assert (one, next_one) == (["M0"], ["F1"])
+
+
+def test_with_one_place_to_send_connections_go_round(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab.hub.outbox, "_threads", 1)
+    doors = [Door(number, 1, None, None, 0, True) for number in (1, 2, 3)]
+    monkeypatch.setattr(lab.hub.outbox._breaker, "doors", lambda _connection: doors)
+    monkeypatch.setattr(
+        claim, "due", lambda _connection, door, *_, **__: [SimpleNamespace(connection_id=door, operation="a.send")] * 9
+    )
+    with lab.database.read() as connection:
+        turns = [lab.hub.outbox._due(connection, lab.clock()).rows for _ in range(6)]
+    assert [row.connection_id for [row] in turns] == [1, 2, 3] * 2
 
 
 def test_with_one_place_to_send_operations_go_round(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from hub.core.stock.moves import move
 from hub.core.stock.tables import CHANNEL_LEVEL
 from hub.core.time import local_date
 from hub.flows.batch import WRITE_ORDER
-from hub.outbox.drifts import MAX_STALE
 from hub.outbox.outcomes import TELL_AFTER
 from hub.outbox.plan import DELIVERY
+from hub.outbox.stock_levels import MAX_STALE
 from hub.workers.admin import questions
 
 
@@ -321,6 +321,40 @@ def test_a_check_that_was_in_question_is_over_when_the_orders_explain_it(lab: La
     _imported(lab, 7)
     assert lab.questions() == []
     assert lab.states() == {shelf.key: "superseded"}
+
+
+def test_a_number_that_is_right_by_our_reckoning_is_in_question_until_the_shop_shows_it(lab: Lab, shelf: Shelf) -> None:
+    _drift(lab, shelf)
+    _imported(lab, 16)
+    assert [json.loads(question.details)["expected"] for question in lab.questions()] == [16]
+    lab.system.stock["ref-1"] = 15
+    _imported(lab, 15)
+    assert lab.questions() == []
+    assert lab.system.stock["ref-1"] == 16
+
+
+@pytest.mark.parametrize("answer", ["push", "", "adopt"])
+def test_a_check_and_a_push_of_one_number_in_question_both_go_on(lab: Lab, shelf: Shelf, answer: str) -> None:
+    lab.system.stock["ref-1"] = 7
+    lab.plan("stock.check", shelf.key, state=True)
+    for _ in range(MAX_STALE):
+        lab.send()
+        lab.clock.forward(2)
+    shelf.receive(1)
+    shelf.plan()
+    for _ in range(MAX_STALE):
+        lab.send()
+        lab.clock.forward(2)
+    assert [row.state for row in lab.deliveries()] == ["waiting", "waiting"]
+    [question] = lab.questions()
+    if answer:
+        questions.answer(lab.hub, question.id, answer)
+        lab.clock.forward(2)
+        lab.work()
+    else:
+        _imported(lab, 7)
+    assert lab.questions() == []
+    assert lab.system.stock["ref-1"] == {"push": 11, "adopt": 8, "": 11}[answer]
 
 
 @pytest.mark.parametrize("answer", ["push", "adopt"])

@@ -377,8 +377,22 @@ def test_money_that_is_paid_again_after_some_was_given_back_is_told_though_no_in
         (told["payment"]["amount"].amount, [part["amount"].amount for part in told["allocations"]])
         for told in house.told("payment.received")
     ] == [(1200, [1200]), (200, [])]
+    shop.pay(amount=0)
     house.sync(shop.snapshot())
-    assert len(house.told("payment.received")) == 2
+    assert len(house.told("payment.received")) == 2, "nothing is told of nothing"
+
+
+def test_a_payment_waits_for_the_invoice_of_a_line_whose_tax_is_unknown(house: House) -> None:
+    shop = Shop()
+    shop.add("MUG-01", 1, 1000)
+    shop.pay()
+    house.sync(shop.snapshot())
+    shop.tick()
+    shop.add("BOOK-01", 1, 1000, "0.133")
+    shop.pay()
+    house.sync(shop.snapshot())
+    assert len(house.documents()) == 1
+    assert len(house.told("payment.received")) == 1
 
 
 def test_units_taken_off_after_the_invoice_are_credited_and_the_discount_with_them(house: House) -> None:
