@@ -114,9 +114,8 @@ def commit(
                     drifts.agreed(connection, plan, sending)
                 case operations.Confirmed():
                     confirmed.append(result)
-                    row.update(
-                        state=DeliveryState.CONFIRMED, external_id=outcome.external_id
-                    )  # a late answer may follow
+                    # an answer that came too late may follow in this group
+                    row.update(state=DeliveryState.CONFIRMED, external_id=outcome.external_id)
                     _resolve(plan, sending)
                     drifts.agreed(connection, plan, sending)
                     _agree(plan, sending, outcome)
