@@ -172,6 +172,10 @@ class ChaosPlay(Play):
         for placed in refunds:
             self._refund(placed)
         self._settle()
+        # what a vendor tried to tell twice while nobody could store it is found by the hub's next poll, which is made now
+        for name in ("shop", "warehouse"):
+            self.stage.cli("poll", name)
+        self._settle()
         self._receipt()
 
     def _pace(self, share: float) -> None:
