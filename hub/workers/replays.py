@@ -162,9 +162,8 @@ class Replays:
         row_after, reason = dict(row), None
         try:
             with change(self._hub, row["merchant_id"]) as changing:
-                questions.still_open(
-                    self._hub, question["id"], row["merchant_id"]
-                )  # a person may have answered it by now
+                # a person may have answered it by now
+                questions.still_open(self._hub, question["id"], row["merchant_id"])
                 changing.event_seq = question["event_seq"] or 0
                 if question["delivery_id"] is not None:
                     closed = delivery_answers.resend(self._hub, changing, dict(question), {})

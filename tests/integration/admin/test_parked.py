@@ -123,6 +123,17 @@ def late(lab: Lab) -> tuple[int, Result]:
     return delivery, Result(sending, operations.Confirmed("m1"), spec)
 
 
+def late_and_again(lab: Lab) -> tuple[Result, claim.Sending]:
+    """A sender that was given up has an answer, and the attempt of another runs, because a person had it sent again."""
+    delivery, result = late(lab)
+    deliveries.resolve(lab.hub, delivery, "resend")
+    with lab.database.read() as connection:
+        rows = claim.due(connection, lab.lab, lab.clock(), 10)
+    with lab.database.write() as connection:
+        [now] = claim.claim(connection, rows, owner="quick", now=lab.clock()).sendings
+    return result, now
+
+
 def say(lab: Lab, *results: Result) -> None:
     lab.database.ids.ensure(1_000)
     with lab.database.write() as connection:
@@ -264,12 +275,7 @@ def test_proof_that_comes_after_a_person_settled_it_otherwise_is_told(lab: Lab, 
 def test_a_late_refusal_is_not_taken_for_that_of_the_attempt_that_runs_now(lab: Lab) -> None:
     """A person had it sent again, which counts attempts from nothing: the late sender has the same count, not the same
     attempt."""
-    delivery, result = late(lab)
-    deliveries.resolve(lab.hub, delivery, "resend")
-    with lab.database.read() as connection:
-        rows = claim.due(connection, lab.lab, lab.clock(), 10)
-    with lab.database.write() as connection:
-        [now] = claim.claim(connection, rows, owner="quick", now=lab.clock()).sendings
+    result, now = late_and_again(lab)
     assert now.attempts == result.sending.attempts
 
     say(lab, Result(result.sending, operations.Rejected("no"), result.spec))
@@ -282,12 +288,7 @@ def test_a_late_refusal_is_not_taken_for_that_of_the_attempt_that_runs_now(lab: 
 
 
 def test_a_late_answer_with_what_the_next_attempt_finds_is_a_question_only_until_then(lab: Lab) -> None:
-    delivery, result = late(lab)
-    deliveries.resolve(lab.hub, delivery, "resend")
-    with lab.database.read() as connection:
-        rows = claim.due(connection, lab.lab, lab.clock(), 10)
-    with lab.database.write() as connection:
-        [now] = claim.claim(connection, rows, owner="quick", now=lab.clock()).sendings
+    result, now = late_and_again(lab)
     say(lab, result)
     assert [question.kind for question in lab.questions()] == ["delivery.late"]
     say(lab, Result(now, operations.Confirmed("m1"), result.spec))
@@ -296,12 +297,7 @@ def test_a_late_answer_with_what_the_next_attempt_finds_is_a_question_only_until
 
 
 def test_a_late_answer_in_one_group_with_the_same_one_is_no_question(lab: Lab) -> None:
-    delivery, result = late(lab)
-    deliveries.resolve(lab.hub, delivery, "resend")
-    with lab.database.read() as connection:
-        rows = claim.due(connection, lab.lab, lab.clock(), 10)
-    with lab.database.write() as connection:
-        [now] = claim.claim(connection, rows, owner="quick", now=lab.clock()).sendings
+    result, now = late_and_again(lab)
     say(lab, Result(now, operations.Confirmed("m1"), result.spec), result)
     assert lab.questions() == []
 
